@@ -1,0 +1,1 @@
+"""HTTP tier: answers pixel, click and conversion requests, spools them, ships them to Kafka."""

@@ -1,0 +1,1 @@
+"""The real parts on one machine: Kafka, ClickHouse, the supervisor and demo traffic."""

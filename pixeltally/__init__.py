@@ -1,0 +1,1 @@
+"""What the tiers share: settings, the hit, topics, metrics and the command line."""

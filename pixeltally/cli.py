@@ -1,0 +1,150 @@
+"""The command line: one thin command per tier and per question."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import click
+
+from pixeltally.errors import Refused
+from pixeltally.settings import Settings, table
+
+
+def _environment_help() -> str:
+    rows = "\n".join(f"  {name} ({default or 'unset'}): {help}" for name, default, help in table())
+    return f"\b\nSettings, by environment variable (default):\n{rows}"
+
+
+@click.group(epilog=_environment_help(), context_settings={"max_content_width": 110})
+@click.version_option(package_name="pixeltally")
+def main() -> None:
+    """Pixeltally counts tracking-pixel hits: exactly, through crashes, in seconds."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+
+
+def _command(*options: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], click.Command]:
+    """A subcommand that gets the settings first and turns `Refused` into one line and exit code 2."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        @wraps(function)
+        def run(**arguments: Any) -> None:
+            try:
+                sys.exit(function(Settings.from_env(), **arguments))
+            except Refused as refusal:
+                click.echo(f"pixeltally: {refusal}", err=True)
+                sys.exit(2)
+
+        command: Any = run
+        for option in reversed(options):
+            command = option(command)
+        return main.command(name=function.__name__)(command)
+
+    return decorate
+
+
+@_command(click.option("--data", type=click.Path(), help="Folder to keep everything in (PIXELTALLY_DATA)."))
+def up(settings: Settings, data: str | None) -> int:
+    """Run everything on this machine until Ctrl-C; prints `ready` when all answer.
+
+    \b
+    Example: pixeltally up --data ./data
+    """
+    from local import stack
+
+    if data:
+        os.environ["PIXELTALLY_DATA"] = data
+    return stack.up(Settings.from_env())
+
+
+@_command(
+    click.option(
+        "--rate", type=click.FloatRange(min=1), default=200.0, show_default=True, help="Hits a second."
+    ),
+    click.option(
+        "--for", "seconds", type=click.FloatRange(min=1), help="Stop after so many seconds, with a summary."
+    ),
+)
+def demo(settings: Settings, rate: float, seconds: float | None) -> int:
+    """Run everything and send realistic traffic; with --for, prove that every hit was counted once.
+
+    \b
+    Example: pixeltally demo --rate 2000 --for 60
+    """
+    from local import demo as demonstration
+
+    return demonstration.run(settings, rate, seconds)
+
+
+@_command()
+def ingest(settings: Settings) -> None:
+    """Answer pixel and click requests, spool them and ship them to Kafka.
+
+    \b
+    Example: PIXELTALLY_KAFKA=kafka:9092 pixeltally ingest
+    """
+    from ingest import server
+
+    server.run(settings)
+
+
+@_command()
+def streams(settings: Settings) -> None:
+    """Run one Faust worker: hits to facts and minutes. Start as many as there are partitions.
+
+    \b
+    Example: PIXELTALLY_KAFKA=kafka:9092 pixeltally streams
+    """
+    from streams import worker
+
+    worker.run(settings)
+
+
+@_command()
+def sink(settings: Settings) -> None:
+    """Migrate ClickHouse, then write facts, minutes and dead letters into it.
+
+    \b
+    Example: PIXELTALLY_CLICKHOUSE_URL=http://clickhouse:8123 pixeltally sink
+    """
+    from sinks import sink as tier
+
+    tier.run(settings)
+
+
+@_command()
+def live(settings: Settings) -> None:
+    """Serve the live page.
+
+    \b
+    Example: PIXELTALLY_LIVE_PORT=8090 pixeltally live
+    """
+    from dashboards import live as page
+
+    page.run(settings)
+
+
+@_command()
+def clickhouse(settings: Settings) -> None:
+    """Serve the embedded ClickHouse engine over ClickHouse's HTTP interface.
+
+    \b
+    Example: PIXELTALLY_CLICKHOUSE_PORT=8123 pixeltally clickhouse
+    """
+    from local import clickhouse as engine
+
+    engine.run(settings)
+
+
+@_command()
+def broker(settings: Settings) -> None:
+    """Run Apache Kafka on this machine, or without Java an in-memory broker.
+
+    \b
+    Example: PIXELTALLY_KAFKA_PORT=9092 pixeltally broker
+    """
+    from local import kafka
+
+    kafka.run(settings)

@@ -1,0 +1,69 @@
+"""The event model: what a hit, its fact and a dead letter hold, line by line of NDJSON."""
+
+from typing import Literal
+
+import msgspec
+
+Kind = Literal["impression", "open", "view", "click", "conversion"]
+
+#: Kinds that are requests for an ad unit's image.
+IMAGE_KINDS = frozenset({"impression", "open", "view"})
+
+#: What each part of an ad unit's name looks like.
+NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
+
+
+class Hit(msgspec.Struct, omit_defaults=True):
+    """One counted request: a line of `pixeltally.hits`."""
+
+    id: str  #: UUIDv7, made from (ts, node, seq), so that the same request always gets the same
+    ts: int  #: when it was answered, epoch milliseconds
+    kind: Kind
+    advertiser: str
+    campaign: str
+    visitor: int  #: keyed hash of the subscriber, else of the address
+    node: str  #: the spool that it was written to
+    seq: int  #: its place there; grows within a node
+    creative: str = ""
+    placement: str = ""
+    subscriber: str = ""
+    ip: str = ""
+    user_agent: str = ""
+    referer: str = ""
+    params: dict[str, str] = {}
+    order: str = ""
+    value: str = ""  #: exact decimal
+    currency: str = ""
+    click_id: str = ""
+
+
+class Dead(msgspec.Struct):
+    """What could not be processed: a line of `pixeltally.dead`."""
+
+    id: str  #: made from its origin: the same dead letter always gets the same
+    ts: int  #: when it was found, epoch milliseconds
+    reason: str  #: one of the names in docs/dead-letters.md
+    origin: str  #: where the line stands: `spool NODE@SEQ` or `TOPIC/PARTITION@OFFSET#LINE`
+    line: str  #: the line itself, as far as it is text
+
+
+class Minute(msgspec.Struct):
+    """What one partition counted in one minute of one ad unit: a line of `pixeltally.minutes`."""
+
+    minute: int  #: its start, epoch seconds
+    advertiser: str
+    campaign: str
+    creative: str
+    placement: str
+    partition: int
+    version: int  #: offset of the last message counted in; the highest wins
+    gross: int = 0
+    invalid: int = 0
+    duplicates: int = 0
+    valid: int = 0
+    uniques: int = 0
+    clicks: int = 0
+    attributed_clicks: int = 0
+    conversions: int = 0
+    revenue: str = "0"
+    late: bool = False  #: says that a hit came after the minute's close: it is recounted from facts

@@ -1,0 +1,149 @@
+"""Every setting: its name, default, unit and help in one frozen table, read from the environment.
+
+A field `foo_bar` is set by `PIXELTALLY_FOO_BAR`. `docs/settings.md` lists them all (held by a test).
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
+
+from pixeltally.errors import Refused
+
+Network = IPv4Network | IPv6Network
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 < port < 65536:
+        raise ValueError("a port is 1 to 65535")
+    return port
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("must be at least 1")
+    return number
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError("must be at least 0")
+    return number
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError("one of " + ", ".join(allowed))
+        return text
+
+    return parse
+
+
+def _ipv6_prefix(text: str) -> int:
+    prefix = int(text)
+    if not 1 <= prefix <= 128:
+        raise ValueError("a prefix is 1 to 128")
+    return prefix
+
+
+def _setting(default: str, help: str, parse: Callable[[str], Any] = str) -> Any:
+    return field(metadata={"default": default, "help": help, "parse": parse})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a process. Build it with :meth:`from_env`."""
+
+    data: Path = _setting("./data", "folder that everything kept on this machine lies under", Path)
+    host: str = _setting("127.0.0.1", "address that every listener binds")
+    ingest_port: int = _setting("8080", "port of the pixel, click and conversion URLs", _port)
+    ingest_workers: int = _setting("1", "processes that answer requests", _positive)
+    live_port: int = _setting("8090", "port of the live page", _port)
+    kafka: str = _setting("", "Kafka's bootstrap servers; unset: `up` starts one")
+    kafka_port: int = _setting("9092", "port of the Kafka that `up` starts", _port)
+    partitions: int = _setting("4", "partitions of a topic when it is created", _positive)
+    clickhouse_url: str = _setting("", "ClickHouse's HTTP address; unset: `up` starts the embedded engine")
+    clickhouse_port: int = _setting("8123", "port of the ClickHouse that `up` starts", _port)
+    secret: str = _setting(
+        "", "signs click links and hides visitors; unset: made in the data folder (mode 600)"
+    )
+    trusted_proxies: tuple[Network, ...] = _setting(
+        "", "CIDRs, comma-separated, whose X-Forwarded-For or Forwarded is believed", _networks
+    )
+    duplicate_window_s: int = _setting(
+        "60", "seconds within which a second request of a pixel's visitor is a duplicate", _natural
+    )
+    attribution_window_s: int = _setting(
+        "1800", "seconds that a click may follow its impression by", _natural
+    )
+    lateness_s: int = _setting("60", "seconds a minute stays open behind the newest hit", _natural)
+    visitor: str = _setting(
+        "ip", "what a visitor is where no subscriber is named: ip or ip+ua", _choice("ip", "ip+ua")
+    )
+    ipv6_prefix: int = _setting("128", "bits of an IPv6 address that tell visitors apart", _ipv6_prefix)
+    retention_days: int = _setting("400", "days that facts are kept; 0 keeps them for ever", _natural)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read all settings; raise :class:`Refused` with one sentence on the first wrong value."""
+        values = {}
+        for each in fields(cls):
+            name = variable(each.name)
+            text = environ.get(name) or each.metadata["default"]
+            try:
+                values[each.name] = each.metadata["parse"](text)
+            except ValueError as wrong:
+                raise Refused(f"{name}={text!r} can't be used: {wrong}.") from None
+        return cls(**values)
+
+    @property
+    def kafka_servers(self) -> str:
+        """Kafka's bootstrap servers, `host:port[,host:port…]`."""
+        return self.kafka or f"127.0.0.1:{self.kafka_port}"
+
+    @property
+    def clickhouse(self) -> str:
+        """ClickHouse's HTTP address."""
+        return self.clickhouse_url or f"http://127.0.0.1:{self.clickhouse_port}"
+
+    @property
+    def spool(self) -> Path:
+        """Folder of the spool: one folder of segments per node in it."""
+        return self.data / "spool"
+
+    def secret_key(self) -> bytes:
+        """The signing key: `secret`, else the data folder's, made on first use with mode 600."""
+        if self.secret:
+            return self.secret.encode()
+        path = self.data / "secret"
+        self.data.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return path.read_bytes().strip()
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(32))
+        return path.read_bytes().strip()
+
+
+def variable(name: str) -> str:
+    """The environment variable of the setting `name`."""
+    return f"PIXELTALLY_{name.upper()}"
+
+
+def table() -> list[tuple[str, str, str]]:
+    """(environment variable, default, help) of every setting, in order."""
+    return [
+        (variable(each.name), each.metadata["default"], each.metadata["help"]) for each in fields(Settings)
+    ]

@@ -1,0 +1,53 @@
+"""Kafka's topics, made once with the settings that the design depends on."""
+
+import time
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from pixeltally.settings import Settings
+
+HITS = "pixeltally.hits"
+FACTS = "pixeltally.facts"
+MINUTES = "pixeltally.minutes"
+DEAD = "pixeltally.dead"
+ALL = (HITS, FACTS, MINUTES, DEAD)
+
+#: Largest message a topic takes, in bytes: a full batch of facts and room to spare.
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+
+_CONFIG = {
+    # The broker's clock stamps messages, so that a wrong clock at ingest can't move a watermark.
+    "message.timestamp.type": "LogAppendTime",
+    "max.message.bytes": str(MAX_MESSAGE_BYTES),
+}
+
+
+def ensure(settings: Settings) -> int:
+    """Make what topics are missing, waiting for the broker; return the partitions of `HITS`."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka_servers, "log_level": 0})
+    while True:
+        try:
+            existing = admin.list_topics(timeout=5).topics
+        except KafkaException:
+            continue
+        if all(topic in existing and existing[topic].partitions for topic in ALL):
+            return len(existing[HITS].partitions)
+        missing = [topic for topic in ALL if topic not in existing]
+        if missing:
+            _create(admin, missing, settings.partitions)
+        time.sleep(0.1)
+
+
+def _create(admin: AdminClient, names: list[str], partitions: int) -> None:
+    topics = [NewTopic(name, partitions, config=_CONFIG) for name in names]
+    for made in admin.create_topics(topics).values():
+        try:
+            made.result()
+        except KafkaException as error:
+            if error.args[0].name() not in (
+                "TOPIC_ALREADY_EXISTS",
+                "_TIMED_OUT",
+                "INVALID_REPLICATION_FACTOR",
+            ):
+                raise

@@ -1,0 +1,1 @@
+"""ClickHouse tier: writes facts, minutes and dead letters, and owns the schema."""

@@ -1,0 +1,11 @@
+-- What could not be processed, one row a place of origin.
+CREATE TABLE dead_letters
+(
+    id UUID,
+    ts Int64,
+    reason LowCardinality(String),
+    origin String,
+    line String
+)
+ENGINE = ReplacingMergeTree
+ORDER BY id;

@@ -1,0 +1,1 @@
+"""Faust tier: turns hits into facts with verdicts and into minute windows."""
