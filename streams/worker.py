@@ -11,6 +11,7 @@ from typing import Any
 
 import faust
 import msgspec
+from setproctitle import setproctitle
 
 from pixeltally import topics
 from pixeltally.hit import Dead
@@ -35,7 +36,16 @@ def run(settings: Settings) -> None:
     """Run one worker until SIGTERM."""
     topics.ensure(settings)
     app = build(settings)
-    faust.Worker(app, loglevel="WARN", redirect_stdouts=False).execute_from_commandline()
+    _Process(
+        app, loglevel="WARN", quiet=True, override_logging=False, redirect_stdouts=False
+    ).execute_from_commandline()
+
+
+class _Process(faust.Worker):  # type: ignore[misc]  # faust has no types for it
+    """Faust's process, under its tier's name."""
+
+    def _setproctitle(self, info: str, *, ident: str = "") -> None:
+        setproctitle("pixeltally streams")
 
 
 def build(settings: Settings) -> faust.App:
@@ -96,7 +106,8 @@ class Worker:
                 rows = tally.tell()
                 if rows:
                     value = b"\n".join(map(msgspec.json.encode, rows))
-                    await self._minutes.send(partition=partition, value=value)
+                    await (await self._minutes.send(partition=partition, value=value))
+                tally.told()
 
     async def _apply(self, message: Any) -> list[Any]:
         """Count a message in, unless it has been; what was sent of it."""
