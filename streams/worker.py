@@ -34,6 +34,8 @@ GROUP = "pixeltally-streams"
 
 def run(settings: Settings) -> None:
     """Run one worker until SIGTERM."""
+    for chatty in ("mode", "faust", "aiokafka"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     topics.ensure(settings)
     app = build(settings)
     _Process(
@@ -54,6 +56,7 @@ def build(settings: Settings) -> faust.App:
         GROUP,
         broker="kafka://" + settings.kafka_servers.replace(",", ";kafka://"),
         store="memory://",
+        datadir=str(settings.data / "streams"),
         web_enabled=False,
         topic_allow_declare=False,
         topic_disable_leader=True,
