@@ -12,6 +12,9 @@ import psutil
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+#: Starts a broker on a data folder: `start(data, port, **environ) -> (process, bootstrap servers)`.
+StartBroker = Callable[..., "tuple[subprocess.Popen[str], str]"]
+
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as taken:

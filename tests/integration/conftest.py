@@ -1,16 +1,14 @@
 """Real parts for the tests of this folder."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from subprocess import Popen
 
 import pytest
-from processes import free_port, tier, wait_for_kafka
+from processes import StartBroker, free_port, tier, wait_for_kafka
 
 from local import kafka
-
-StartBroker = Callable[..., tuple["Popen[str]", str]]
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,7 @@ from subprocess import Popen
 
 import pytest
 from confluent_kafka import Consumer, Producer
-from conftest import StartBroker
-from processes import free_port, tier, wait_until, with_environ
+from processes import StartBroker, free_port, tier, wait_until, with_environ
 
 from pixeltally import topics
 from pixeltally.settings import Settings
