@@ -141,9 +141,7 @@ class Engine:
                 yield handle
             return
         if not found.lock.acquire(blocking=False):
-            raise EngineError(
-                "Code: 373. DB::Exception: Session is locked by a concurrent client. (SESSION_IS_LOCKED)"
-            )
+            raise EngineError("Code: 373. DB::Exception: Session is locked by a concurrent client. (SESSION_IS_LOCKED)")
         try:
             if statement and statement.sets_session:
                 yield found.handle
@@ -209,9 +207,7 @@ def _apply(handle: Any, database: str, settings: Mapping[str, str | None]) -> No
     if wrong := [name for name in settings if not re.fullmatch(r"[A-Za-z_]\w*", name)]:
         raise EngineError(f"Code: 115. DB::Exception: Unknown setting {wrong[0]!r}. (UNKNOWN_SETTING)")
     if settings:
-        pairs = (
-            f"{name} = {'DEFAULT' if value is None else quote(value)}" for name, value in settings.items()
-        )
+        pairs = (f"{name} = {'DEFAULT' if value is None else quote(value)}" for name, value in settings.items())
         handle.query("SET " + ", ".join(pairs))
 
 
