@@ -87,7 +87,7 @@ class Engine:
         _check(path)
         # Before the engine is loaded: its time zone is UTC, whatever the machine's is.
         os.environ["TZ"] = "UTC"
-        from chdb.state.sqlitelike import connect  # noqa: PLC0415
+        from chdb.state.sqlitelike import connect
 
         self._address = f"{path}?config-file={CONFIG}"
         self._connect = connect

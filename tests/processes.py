@@ -25,7 +25,7 @@ def tier(name: str, data: Path, **environ: str) -> "subprocess.Popen[str]":
     """Start `pixeltally NAME` on `data`; a variable set to "" is unset."""
     env = {**os.environ, "PIXELTALLY_DATA": str(data), **environ}
     command = [sys.executable, "-c", "from pixeltally.cli import main; main()", name]
-    return subprocess.Popen(  # noqa: S603
+    return subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
