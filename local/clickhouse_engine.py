@@ -18,6 +18,8 @@ from pixeltally.errors import Refused
 
 CONFIG = Path(__file__).with_name("clickhouse.xml")
 CHUNK_BYTES = 1 << 20
+#: Where a request that names no database goes. (The engine's own, `default`, shows files as tables.)
+DATABASE = "pixeltally"
 
 
 class Output:
@@ -99,7 +101,7 @@ class Engine:
         self._guard = threading.Lock()
         self.version: str = self._ask("SELECT version()")
         self.statement = lru_cache(1024)(self._statement)
-        self._kept.query("CREATE DATABASE IF NOT EXISTS pixeltally ENGINE = Atomic")
+        self._kept.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Atomic")
 
     def close(self) -> None:
         """End all sessions and close the data directory."""
@@ -137,7 +139,7 @@ class Engine:
         found = self._session(session, timeout_s, bool(statement and statement.needs_session))
         if found is None:
             with closing(self._connect(self._address)) as handle:
-                _apply(handle, database, settings)
+                _apply(handle, database or DATABASE, settings)
                 yield handle
             return
         if not found.lock.acquire(blocking=False):
@@ -171,6 +173,7 @@ class Engine:
                     self._sessions.pop(old).handle.close()
             if name and needed and name not in self._sessions:
                 self._sessions[name] = _Session(self._connect(self._address), now + timeout_s)
+                _apply(self._sessions[name].handle, DATABASE, {})
             return self._sessions.get(name)
 
 

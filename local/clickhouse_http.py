@@ -106,6 +106,8 @@ class Interface:
         text = "" if data else (head + body.read()).decode(errors="replace")
         statement = None if data else self._engine.statement(text)
         settings = {name: value for name, value in values.items() if name not in _NOT_SETTINGS}
+        if "insert_deduplication_token" in settings:
+            settings.setdefault("deduplicate_insert", "enable")
         if request.method == "GET":
             settings.setdefault("readonly", "2")
         handle = stack.enter_context(
