@@ -18,6 +18,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dashboards.panels import NEWEST, PANELS, Panel, expand
+from pixeltally.database import DATABASE
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def connect(url: str) -> Ask:
         try:
             client = client or clickhouse_connect.get_client(
                 dsn=url,
-                database="pixeltally",
+                database=DATABASE,
                 connect_timeout=2,
                 send_receive_timeout=QUERY_TIMEOUT_S + 1,
                 query_retries=0,

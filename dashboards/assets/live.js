@@ -6,6 +6,9 @@
     const SERVER_AWAY_MS = 8000;
     const MINUTE_MS = 60000;
 
+    // Where the minutes begin that are still filling: a hit may take as long as numbers count as fresh.
+    const openFrom = (data) => Math.floor(((data.asked || data.now) - STALE_S * 1000) / MINUTE_MS) * MINUTE_MS;
+
     const count = new Intl.NumberFormat("en");
     const ratio = new Intl.NumberFormat("en", {style: "percent", minimumFractionDigits: 2, maximumFractionDigits: 2});
     const clock = new Intl.DateTimeFormat("en-GB", {hour: "2-digit", minute: "2-digit"});
@@ -74,7 +77,7 @@
         const colours = palette();
         const offsetMs = -new Date(data.now).getTimezoneOffset() * MINUTE_MS;
         const rows = data.rows[panel.id] ?? [];
-        const openMs = data.end - MINUTE_MS;
+        const openMs = openFrom(data);
         const closed = rows.filter(([minute]) => minute < openMs);
         const open = rows.filter(([minute]) => minute >= openMs);
         const columns = panel.columns.slice(1);
@@ -109,8 +112,7 @@
         const columns = panel.columns.slice(1);
         const rated = columns.some(({unit}) => unit === "ratio");
         const most = (unit) => Math.max(0, ...rows.flatMap((row) => row.slice(1).filter((_, i) => columns[i].unit === unit)));
-        const axis = {rangemode: "tozero", fixedrange: true, zeroline: false, nticks: 5, tickmode: "auto", tickfont: {color: colours.quiet}};
-        const openMs = data.end - MINUTE_MS;
+        const axis = {rangemode: "tozero", fixedrange: true, zeroline: false, nticks: 5, ticklabelstandoff: 4, tickmode: "auto", tickfont: {color: colours.quiet}};
         return {
             uirevision: data.span,
             autosize: true,
@@ -124,7 +126,7 @@
             dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", // a finger scrolls the page
             xaxis: {
                 type: "date", showgrid: false, zeroline: false, linecolor: colours.line, showline: true,
-                autorangeoptions: {clipmax: local(openMs + MINUTE_MS / 2, offsetMs)},
+                autorangeoptions: {clipmax: local(data.end - MINUTE_MS / 2, offsetMs)},
                 tickformat: "%H:%M", hoverformat: "%H:%M", nticks: 7, tickfont: {color: colours.quiet},
                 showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "solid", spikecolor: colours.line,
             },
@@ -132,7 +134,7 @@
             yaxis2: {...axis, overlaying: "y", side: "right", showgrid: false, tickformat: "~p", hoverformat: ".2%"},
             shapes: [{
                 type: "rect", layer: "below", yref: "paper", y0: 0, y1: 1, line: {width: 0}, fillcolor: colours["second-wash"],
-                x0: local(openMs - MINUTE_MS / 2, offsetMs), x1: local(openMs + MINUTE_MS / 2, offsetMs),
+                x0: local(openFrom(data) - MINUTE_MS / 2, offsetMs), x1: local(data.end - MINUTE_MS / 2, offsetMs),
             }],
         };
     }
@@ -149,7 +151,7 @@
         }));
         const when = row ? `in ${clock.format(row[0])}` : "";
         set(`legend-${panel.id}`, {
-            children: [...items, element("Span", {className: "when", children: when}), element("Span", {className: "open", children: "○ this minute, still filling"})],
+            children: [...items, element("Span", {className: "when", children: when}), element("Span", {className: "open", children: "○ still filling"})],
         });
     }
 
