@@ -25,11 +25,8 @@ SPANS = {900: "15 min", 3600: "1 h", 6 * 3600: "6 h", 24 * 3600: "24 h"}
 POLL_MS = 2000
 
 #: Nothing leaves the machine, whatever a library tries. Plotly sets styles of its own.
-_POLICY = (
-    "default-src 'self'; script-src 'self' {hashes}; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:"
-)
-_CHART: Any = {"displayModeBar": False, "responsive": True, "doubleClick": "reset"}
+_POLICY = "default-src 'self'; script-src 'self' {hashes}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:"
+_CHART: Any = {"displayModeBar": False, "responsive": True, "doubleClick": "autosize"}
 
 
 def run(settings: Settings) -> None:
@@ -103,9 +100,7 @@ def _layout(settings: Settings) -> html.Div:
                     ),
                     html.P(id="range", className="range"),
                     _empty(settings),
-                    html.Div(
-                        [_panel(panel) for panel in PANELS if panel.picture != "stat"], className="panels"
-                    ),
+                    html.Div([_panel(panel) for panel in PANELS if panel.picture != "stat"], className="panels"),
                 ]
             ),
             dcc.Interval(id="poll", interval=POLL_MS),

@@ -20,7 +20,10 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dashboards.panels import NEWEST, PANELS, Panel, expand
 from pixeltally.database import DATABASE
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("live")
+# Once is enough to say that ClickHouse is away; the client would say it every second.
+for _chatty in ("urllib3", "clickhouse_connect"):
+    logging.getLogger(_chatty).setLevel(logging.CRITICAL)
 
 Rows = list[tuple[Any, ...]]
 #: Runs one SQL statement, returns its rows; raises :class:`Unavailable`.
@@ -62,9 +65,10 @@ def connect(url: str) -> Ask:
     server = urlsplit(url)
     away = f"ClickHouse at {server.hostname}:{server.port or 8123} doesn't answer."
     client: Any = None
+    trouble = ""
 
     def ask(sql: str) -> Rows:
-        nonlocal client
+        nonlocal client, trouble
         try:
             client = client or clickhouse_connect.get_client(
                 dsn=url,
@@ -75,11 +79,16 @@ def connect(url: str) -> Ask:
                 autogenerate_session_id=False,
                 settings={"max_execution_time": QUERY_TIMEOUT_S},
             )
-            return [tuple(map(_plain, row)) for row in client.query(sql).result_rows]
+            rows = client.query(sql).result_rows
         except ClickHouseError as error:
             client = None
-            log.debug("%s", error)
-            raise Unavailable(_sentence(str(error), away)) from None
+            sentence = _sentence(str(error), away)
+            if sentence != trouble:
+                log.warning("%s (%s)", sentence, str(error).splitlines()[0])
+            trouble = sentence
+            raise Unavailable(sentence) from None
+        trouble = ""
+        return [tuple(map(_plain, row)) for row in rows]
 
     return ask
 

@@ -108,6 +108,12 @@
         drawLegend(panel, columns, styles, closed.at(-1));
     }
 
+    // What the viewer zoomed in to, unless the range was changed since; Plotly itself forgets it (4.1.1).
+    function zoom(panel, data) {
+        const shown = document.querySelector(`#chart-${panel.id} .js-plotly-plot`)?.layout;
+        return shown?.uirevision === data.span && !shown.xaxis.autorange ? {range: shown.xaxis.range} : {};
+    }
+
     function frame(panel, data, rows, offsetMs, colours) {
         const columns = panel.columns.slice(1);
         const rated = columns.some(({unit}) => unit === "ratio");
@@ -125,6 +131,7 @@
             hoverlabel: {bgcolor: colours.surface, bordercolor: colours.line, font: {color: colours.ink, size: 12}},
             dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", // a finger scrolls the page
             xaxis: {
+                ...zoom(panel, data),
                 type: "date", showgrid: false, zeroline: false, linecolor: colours.line, showline: true,
                 autorangeoptions: {clipmax: local(data.end - MINUTE_MS / 2, offsetMs)},
                 tickformat: "%H:%M", hoverformat: "%H:%M", nticks: 7, tickfont: {color: colours.quiet},
