@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from threading import Event
-from typing import NamedTuple
+
+from local.traffic import Request
 
 _ANSWER_TIMEOUT_S = 10.0
 _RECONNECT_S = 0.1
@@ -32,15 +33,6 @@ class Tally:
     def sent(self) -> int:
         """All requests that left, whatever came back."""
         return self.answered + sum(self.refused.values()) + len(self.unknown)
-
-
-class Message(NamedTuple):
-    """A request ready to be written, and the status that its answer must have."""
-
-    n: int
-    due_s: float  #: seconds after the start of sending
-    wire: bytes
-    status: int
 
 
 class BadAnswer(Exception):
@@ -101,82 +93,84 @@ def _end(answer: bytes) -> int | None:
 
 
 class Sender:
-    """Sends messages when they are due and keeps the tally; one thread runs it, others may look."""
+    """Sends requests when they are due and keeps the tally; one thread runs it, others may look."""
 
     def __init__(
         self,
         address: tuple[str, int],
+        wire: Callable[[Request], bytes],
         connections: int = 32,
-        answered: Callable[[Message], object] = lambda message: None,
+        answered: Callable[[Request], object] = lambda request: None,
     ) -> None:
-        """`answered` is called with each message that got the expected answer."""
+        """`wire` writes a request as bytes; `answered` is called with each that got the expected answer."""
         self.tally = Tally()
+        self._wire = wire
         self._connections = [_Connection(address) for _ in range(connections)]
         self._answered = answered
 
-    def run(self, messages: Iterable[Message], stop: Event) -> None:
+    def run(self, requests: Iterable[Request], stop: Event) -> None:
         """Send all, each as soon as it is due, or until `stop`; returns when every answer is in."""
         try:
-            for batch in _due(messages, len(self._connections), stop):
+            for batch in _due(requests, len(self._connections), stop):
                 self._send(batch, stop)
         finally:
             for connection in self._connections:
                 connection.close()
 
-    def _send(self, batch: list[Message], stop: Event) -> None:
+    def _send(self, batch: list[Request], stop: Event) -> None:
         while batch and not stop.is_set():
             flights, batch = self._write(batch)
-            for connection, message in flights:
-                self._read(connection, message)
+            for connection, request in flights:
+                self._read(connection, request)
             if batch:
                 stop.wait(_RECONNECT_S)
-        self.tally.unsent.extend(message.n for message in batch)
+        self.tally.unsent.extend(request.n for request in batch)
 
-    def _write(self, batch: list[Message]) -> tuple[list[tuple[_Connection, Message]], list[Message]]:
+    def _write(self, batch: list[Request]) -> tuple[list[tuple[_Connection, Request]], list[Request]]:
         """Write what can be written; return it with its connections, and what no byte of has left."""
         flights, kept = [], []
-        for connection, message in zip(self._connections, batch, strict=False):
+        for connection, request in zip(self._connections, batch, strict=False):
             try:
                 connection.open()
             except OSError:
-                kept.append(message)
+                kept.append(request)
                 continue
-            self.tally.taken = max(self.tally.taken, message.n + 1)
+            self.tally.taken = max(self.tally.taken, request.n + 1)
             try:
-                connection.write(message.wire)
-                flights.append((connection, message))
+                connection.write(self._wire(request))
+                flights.append((connection, request))
             except OSError:
-                self._lose(connection, message)
+                self._lose(connection, request)
         return flights, kept
 
-    def _read(self, connection: _Connection, message: Message) -> None:
+    def _read(self, connection: _Connection, request: Request) -> None:
         try:
             status = connection.read()
         except (OSError, BadAnswer, ValueError):
-            self._lose(connection, message)
+            self._lose(connection, request)
             return
-        if status == message.status:
+        if status == (302 if request.click else 200):
             self.tally.answered += 1
-            self._answered(message)
+            self._answered(request)
         else:
             self.tally.refused[status] = self.tally.refused.get(status, 0) + 1
 
-    def _lose(self, connection: _Connection, message: Message) -> None:
+    def _lose(self, connection: _Connection, request: Request) -> None:
         connection.close()
-        self.tally.unknown.append(message.n)
+        self.tally.unknown.append(request.n)
 
 
-def _due(messages: Iterable[Message], most: int, stop: Event) -> Iterator[list[Message]]:
-    """Batches of at most `most` messages that are due, waiting till there are any."""
+def _due(requests: Iterable[Request], most: int, stop: Event) -> Iterator[list[Request]]:
+    """Batches of at most `most` requests that are due, waiting till there are any."""
     start = time.monotonic()
-    batch: list[Message] = []
-    for message in messages:
-        if batch and (len(batch) == most or message.due_s > time.monotonic() - start):
+    batch: list[Request] = []
+    for request in requests:
+        if batch and (len(batch) == most or request.at_s > time.monotonic() - start):
             yield batch
             batch = []
-        early_s = message.due_s - (time.monotonic() - start)
+        early_s = request.at_s - (time.monotonic() - start)
         # Never a shorter sleep than a tick: what falls due meanwhile then shares its cost.
         if (early_s > 0 and stop.wait(max(early_s, _TICK_S))) or stop.is_set():
             return
-        batch.append(message)
+        batch.append(request)
     yield batch

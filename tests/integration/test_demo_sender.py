@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from local.sender import Message, Sender
+from local.sender import Sender
+from local.traffic import Request, Visitor
 
 GIF = b"GIF89a" + bytes(37)
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -65,16 +66,25 @@ def serving(answers: dict[str, Answer] | None = None, port: int = 0) -> Iterator
             thread.join()
 
 
-def messages(count: int, gap_s: float = 0.0, status: int = 200) -> Iterator[Message]:
+VISITOR = Visitor("93.184.215.14", "Agent/1.0")
+
+
+def wire(request: Request) -> bytes:
+    return f"GET /{request.n} HTTP/1.1\r\nHost: here\r\n\r\n".encode()
+
+
+def requests(count: int, gap_s: float = 0.0, clicks: tuple[int, ...] = ()) -> Iterator[Request]:
     for n in range(count):
-        yield Message(n, n * gap_s, f"GET /{n} HTTP/1.1\r\nHost: here\r\n\r\n".encode(), status)
+        yield Request(n, n * gap_s, n in clicks, "a/b/c", VISITOR)
 
 
 def test_every_request_arrives_once_over_kept_connections() -> None:
     answered: list[int] = []
     with serving() as server:
-        sender = Sender(server.address, connections=4, answered=lambda message: answered.append(message.n))
-        sender.run(messages(500), threading.Event())
+        sender = Sender(
+            server.address, wire, connections=4, answered=lambda request: answered.append(request.n)
+        )
+        sender.run(requests(500), threading.Event())
     assert server.got == Counter({f"/{n}": 1 for n in range(500)})
     assert len(server.connections) == 4
     assert sorted(answered) == list(range(500))
@@ -86,9 +96,24 @@ def test_every_request_arrives_once_over_kept_connections() -> None:
 def test_requests_wait_until_they_are_due() -> None:
     with serving() as server:
         start = time.monotonic()
-        Sender(server.address).run(messages(6, gap_s=0.05), threading.Event())
+        Sender(server.address, wire).run(requests(6, gap_s=0.05), threading.Event())
         assert 0.25 <= time.monotonic() - start < 2
     assert server.got.total() == 6
+
+
+def test_a_click_is_answered_by_a_redirect_that_is_not_followed() -> None:
+    def redirect(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", "/elsewhere")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    with serving({"/1": redirect}) as server:
+        sender = Sender(server.address, wire)
+        sender.run(requests(4, clicks=(1, 2)), threading.Event())
+    assert sender.tally.answered == 3
+    assert sender.tally.refused == {200: 1}
+    assert "/elsewhere" not in server.got
 
 
 def test_unexpected_status_is_no_success() -> None:
@@ -96,8 +121,8 @@ def test_unexpected_status_is_no_success() -> None:
         handler.send_error(503)
 
     with serving({"/3": unavailable}) as server:
-        sender = Sender(server.address, connections=2)
-        sender.run(messages(10), threading.Event())
+        sender = Sender(server.address, wire, connections=2)
+        sender.run(requests(10), threading.Event())
     assert sender.tally.answered == 9
     assert sender.tally.refused == {503: 1}
     assert sender.tally.sent == server.got.total() == 10
@@ -124,8 +149,8 @@ def endless(handler: BaseHTTPRequestHandler) -> None:
 @pytest.mark.parametrize("broken", [drop, cut, surplus, endless])
 def test_a_broken_answer_is_unknown_and_never_tried_again(broken: Answer) -> None:
     with serving({"/3": broken}) as server:
-        sender = Sender(server.address, connections=2)
-        sender.run(messages(10), threading.Event())
+        sender = Sender(server.address, wire, connections=2)
+        sender.run(requests(10), threading.Event())
     assert sender.tally.unknown == [3]
     assert sender.tally.answered == 9
     assert server.got == Counter({f"/{n}": 1 for n in range(10)})
@@ -143,8 +168,8 @@ def test_connection_closed_after_an_answer_is_opened_again() -> None:
         handler.end_headers()
 
     with serving({"/3": last, "/5": announced}) as server:
-        sender = Sender(server.address, connections=1)
-        sender.run(messages(10, gap_s=0.02), threading.Event())
+        sender = Sender(server.address, wire, connections=1)
+        sender.run(requests(10, gap_s=0.02), threading.Event())
     assert sender.tally.answered == 10
     assert server.got == Counter({f"/{n}": 1 for n in range(10)})
     assert len(server.connections) == 3
@@ -157,8 +182,8 @@ def free_port() -> int:
 
 def test_refused_connections_are_tried_again_until_the_server_is_there() -> None:
     port = free_port()
-    sender = Sender(("127.0.0.1", port), connections=4)
-    thread = threading.Thread(target=sender.run, args=(messages(50), threading.Event()))
+    sender = Sender(("127.0.0.1", port), wire, connections=4)
+    thread = threading.Thread(target=sender.run, args=(requests(50), threading.Event()))
     thread.start()
     time.sleep(0.3)
     assert sender.tally.sent == 0
@@ -170,8 +195,8 @@ def test_refused_connections_are_tried_again_until_the_server_is_there() -> None
 
 def test_stopping_leaves_the_rest_unsent() -> None:
     stop = threading.Event()
-    sender = Sender(("127.0.0.1", free_port()), connections=4)
-    thread = threading.Thread(target=sender.run, args=(messages(50), stop))
+    sender = Sender(("127.0.0.1", free_port()), wire, connections=4)
+    thread = threading.Thread(target=sender.run, args=(requests(50), stop))
     thread.start()
     time.sleep(0.05)
     stop.set()
