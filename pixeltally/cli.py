@@ -60,12 +60,8 @@ def up(settings: Settings, data: str | None) -> int:
 
 
 @_command(
-    click.option(
-        "--rate", type=click.FloatRange(min=1), default=200.0, show_default=True, help="Hits a second."
-    ),
-    click.option(
-        "--for", "seconds", type=click.FloatRange(min=1), help="Stop after so many seconds, with a summary."
-    ),
+    click.option("--rate", type=click.FloatRange(min=1), default=200.0, show_default=True, help="Hits a second."),
+    click.option("--for", "seconds", type=click.FloatRange(min=1), help="Stop after so many seconds, with a summary."),
 )
 def demo(settings: Settings, rate: float, seconds: float | None) -> int:
     """Run everything and send realistic traffic; with --for, prove that every hit was counted once.
@@ -76,6 +72,23 @@ def demo(settings: Settings, rate: float, seconds: float | None) -> int:
     from local import demo as demonstration
 
     return demonstration.run(settings, rate, seconds)
+
+
+@_command(
+    click.argument("unit", metavar="ADVERTISER/CAMPAIGN/CREATIVE[/PLACEMENT]"),
+    click.option("--to", "target", help="Where a click leads: also print the signed click link."),
+    click.option("--subscriber", help="Who will see it: counted as the visitor."),
+)
+def pixel(settings: Settings, unit: str, target: str | None, subscriber: str | None) -> None:
+    """Print an ad unit's tags, ready to paste.
+
+    \b
+    Example: pixeltally pixel acme/spring/banner/blog --to https://acme.example/offer
+    """
+    from pixeltally.tags import tags
+
+    for place, tag in tags(settings, unit, target, subscriber).items():
+        click.echo(f"{place}:\n  {tag}")
 
 
 @_command()

@@ -37,6 +37,16 @@ class Hit(msgspec.Struct, omit_defaults=True):
     click_id: str = ""
 
 
+class Fact(Hit, omit_defaults=True, kw_only=True):
+    """A hit with what streams found: a line of `pixeltally.facts`."""
+
+    verdict: str  #: `valid`, or why it is invalid traffic
+    version: int  #: offset of the message that it was judged at; the highest wins
+    duplicate: bool = False
+    impression_id: str = ""  #: of a click: the impression that it followed
+    seconds_to_click: float = 0.0
+
+
 class Dead(msgspec.Struct):
     """What could not be processed: a line of `pixeltally.dead`."""
 

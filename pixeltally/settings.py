@@ -69,28 +69,23 @@ class Settings:
     host: str = _setting("127.0.0.1", "address that every listener binds")
     ingest_port: int = _setting("8080", "port of the pixel, click and conversion URLs", _port)
     ingest_workers: int = _setting("1", "processes that answer requests", _positive)
+    public_url: str = _setting("", "address that the world reaches ingest at, for tags; unset: host and port")
     live_port: int = _setting("8090", "port of the live page", _port)
     kafka: str = _setting("", "Kafka's bootstrap servers; unset: `up` starts one")
     kafka_port: int = _setting("9092", "port of the Kafka that `up` starts", _port)
     partitions: int = _setting("4", "partitions of a topic when it is created", _positive)
     clickhouse_url: str = _setting("", "ClickHouse's HTTP address; unset: `up` starts the embedded engine")
     clickhouse_port: int = _setting("8123", "port of the ClickHouse that `up` starts", _port)
-    secret: str = _setting(
-        "", "signs click links and hides visitors; unset: made in the data folder (mode 600)"
-    )
+    secret: str = _setting("", "signs click links and hides visitors; unset: made in the data folder (mode 600)")
     trusted_proxies: tuple[Network, ...] = _setting(
         "", "CIDRs, comma-separated, whose X-Forwarded-For or Forwarded is believed", _networks
     )
     duplicate_window_s: int = _setting(
         "60", "seconds within which a second request of a pixel's visitor is a duplicate", _natural
     )
-    attribution_window_s: int = _setting(
-        "1800", "seconds that a click may follow its impression by", _natural
-    )
+    attribution_window_s: int = _setting("1800", "seconds that a click may follow its impression by", _natural)
     lateness_s: int = _setting("60", "seconds a minute stays open behind the newest hit", _natural)
-    visitor: str = _setting(
-        "ip", "what a visitor is where no subscriber is named: ip or ip+ua", _choice("ip", "ip+ua")
-    )
+    visitor: str = _setting("ip", "what a visitor is where no subscriber is named: ip or ip+ua", _choice("ip", "ip+ua"))
     ipv6_prefix: int = _setting("128", "bits of an IPv6 address that tell visitors apart", _ipv6_prefix)
     retention_days: int = _setting("400", "days that facts are kept; 0 keeps them for ever", _natural)
 
@@ -116,6 +111,11 @@ class Settings:
     def clickhouse(self) -> str:
         """ClickHouse's HTTP address."""
         return self.clickhouse_url or f"http://127.0.0.1:{self.clickhouse_port}"
+
+    @property
+    def public(self) -> str:
+        """The address that tags point to."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.ingest_port}"
 
     @property
     def spool(self) -> Path:
@@ -144,6 +144,4 @@ def variable(name: str) -> str:
 
 def table() -> list[tuple[str, str, str]]:
     """(environment variable, default, help) of every setting, in order."""
-    return [
-        (variable(each.name), each.metadata["default"], each.metadata["help"]) for each in fields(Settings)
-    ]
+    return [(variable(each.name), each.metadata["default"], each.metadata["help"]) for each in fields(Settings)]

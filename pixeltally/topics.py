@@ -2,8 +2,9 @@
 
 import time
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import KafkaException, Message
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from pixeltally.settings import Settings
 
@@ -37,6 +38,14 @@ def ensure(settings: Settings) -> int:
         if missing:
             _create(admin, missing, settings.partitions)
         time.sleep(0.1)
+
+
+def place(message: Message) -> tuple[str, int, int]:
+    """(topic, partition, offset) of a consumed message; raises KafkaException where it reports an error."""
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    if message.error() or topic is None or partition is None or offset is None:
+        raise KafkaException(message.error())
+    return topic, partition, offset
 
 
 def _create(admin: AdminClient, names: list[str], partitions: int) -> None:

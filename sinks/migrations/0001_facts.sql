@@ -1,5 +1,5 @@
 -- Where lines of pixeltally.facts are inserted as they are (`ts` in epoch milliseconds).
-CREATE TABLE facts_in
+CREATE TABLE IF NOT EXISTS facts_in
 (
     id UUID,
     ts Int64,
@@ -38,16 +38,16 @@ CREATE TABLE facts_in
 ENGINE = Null;
 
 -- Every hit with its verdict, one row an id: redelivery and replay replace the row, the highest version wins.
-CREATE TABLE facts
+CREATE TABLE IF NOT EXISTS facts
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(ts)
 ORDER BY (advertiser, campaign, creative, placement, kind, ts, id)
 EMPTY AS SELECT * REPLACE fromUnixTimestamp64Milli(ts, 'UTC') AS ts FROM facts_in;
 
-CREATE MATERIALIZED VIEW facts_fill TO facts AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS facts_fill TO facts AS
 SELECT * REPLACE fromUnixTimestamp64Milli(ts, 'UTC') AS ts FROM facts_in;
 
-CREATE VIEW impressions AS
+CREATE VIEW IF NOT EXISTS impressions AS
 SELECT
     id, ts, kind, advertiser, campaign, creative, placement, subscriber, visitor, ip, country, asn, isp,
     user_agent, browser, os, device, referer, params, verdict, reasons, rules_version, duplicate
@@ -55,7 +55,7 @@ FROM facts FINAL
 WHERE kind IN ('impression', 'open', 'view')
 SETTINGS do_not_merge_across_partitions_select_final = 1;
 
-CREATE VIEW clicks AS
+CREATE VIEW IF NOT EXISTS clicks AS
 SELECT
     id, ts, kind, advertiser, campaign, creative, placement, subscriber, visitor, ip, country, asn, isp,
     user_agent, browser, os, device, referer, params, verdict, reasons, rules_version, duplicate,

@@ -1,6 +1,6 @@
 -- What each partition's window counted; the row with the highest version (last offset counted in) wins.
 -- Rows with late = 1 only say that a hit came after its minute's close.
-CREATE TABLE minute_rows
+CREATE TABLE IF NOT EXISTS minute_rows
 (
     minute DateTime('UTC'),
     advertiser LowCardinality(String),
@@ -25,7 +25,7 @@ PARTITION BY toYYYYMM(minute)
 ORDER BY (minute, advertiser, campaign, creative, placement, `partition`, late);
 
 -- A partition holds whole visitors, so its exact counts add up. A minute with a late hit is recounted from facts.
-CREATE VIEW minutes AS
+CREATE VIEW IF NOT EXISTS minutes AS
 WITH late_minutes AS
 (
     SELECT DISTINCT minute, advertiser, campaign, creative, placement FROM minute_rows WHERE late

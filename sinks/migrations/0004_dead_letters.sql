@@ -1,5 +1,5 @@
 -- What could not be processed, one row a place of origin.
-CREATE TABLE dead_letters
+CREATE TABLE IF NOT EXISTS dead_letters
 (
     id UUID,
     ts Int64,

@@ -1,0 +1,28 @@
+"""One line of the spool: a request as it came, before anyone judged it.
+
+The web workers and the nginx front write the same lines, so that one reader counts both.
+"""
+
+import msgspec
+
+
+class Request(msgspec.Struct, omit_defaults=True):
+    """A request that was answered."""
+
+    time: float  #: when, epoch seconds with milliseconds
+    uri: str  #: path and query as sent, percent-encoded
+    peer: str  #: address of the connection
+    forwarded_for: str = ""  #: X-Forwarded-For
+    forwarded: str = ""  #: Forwarded (RFC 7239)
+    user_agent: str = ""
+    referer: str = ""
+    refused: str = ""  #: why it must not be counted, where the answer already said no
+
+    @property
+    def ts(self) -> int:
+        """When, in epoch milliseconds."""
+        return round(self.time * 1000)
+
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(Request).decode

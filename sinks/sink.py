@@ -1,0 +1,173 @@
+"""Writes facts, minutes and dead letters into ClickHouse: poll, batch, insert, commit, in that order.
+
+Lines go in as they came. Every table takes the same row again without counting it twice, so a batch may be inserted
+again at any time: after a crash, a lost answer, or a rebalance.
+"""
+
+import logging
+import signal
+import time
+
+import msgspec
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+
+from pixeltally import topics
+from pixeltally.database import connect
+from pixeltally.hit import Dead
+from pixeltally.identity import hit_id
+from pixeltally.settings import Settings
+from sinks.migrate import migrate
+
+log = logging.getLogger("sink")
+
+GROUP = "pixeltally-sink"
+
+#: Where each topic's lines go.
+TABLES = {topics.FACTS: "facts_in", topics.MINUTES: "minute_rows", topics.DEAD: "dead_letters"}
+
+#: A batch is inserted when it is so large or so old.
+BATCH_LINES = 20_000
+BATCH_S = 0.5
+
+_RETRY_S = 0.5
+
+#: Errors of ClickHouse that say a row can't be read, whatever is done.
+_ROW_ERRORS = (
+    "CANNOT_PARSE",
+    "INCORRECT_DATA",
+    "TYPE_MISMATCH",
+    "ARGUMENT_OUT_OF_BOUND",
+    "UNKNOWN_ELEMENT",
+    "DECIMAL",
+)
+
+
+class Batch:
+    """Lines by topic, each with its place, and the offsets that follow them."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, list[tuple[str, bytes]]] = {topic: [] for topic in TABLES}
+        self.offsets: dict[tuple[str, int], int] = {}
+        self.size = 0
+        self.began = time.monotonic()
+
+    def add(self, message: Message) -> None:
+        """Take a message's lines."""
+        topic, partition, offset = topics.place(message)
+        lines = self.lines[topic]
+        for number, line in enumerate((message.value() or b"").split(b"\n")):
+            if line:
+                lines.append((f"{topic}/{partition}@{offset}#{number}", line))
+                self.size += 1
+        self.offsets[topic, partition] = offset + 1
+
+    def is_due(self) -> bool:
+        """Whether it is large or old enough to be inserted."""
+        if not self.offsets:
+            self.began = time.monotonic()
+        return self.size >= BATCH_LINES or time.monotonic() - self.began >= BATCH_S
+
+
+class Sink:
+    """Moves what Kafka holds into ClickHouse."""
+
+    def __init__(self, settings: Settings, client: Client) -> None:
+        self._client = client
+        self._stopping = False
+        self._batch = Batch()
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": settings.kafka_servers,
+                "group.id": GROUP,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "session.timeout.ms": 10_000,
+                "fetch.message.max.bytes": topics.MAX_MESSAGE_BYTES,
+                "fetch.wait.max.ms": 50,
+                "queued.max.messages.kbytes": 65_536,
+            },
+            logger=log,
+        )
+        self._producer = Producer({"bootstrap.servers": settings.kafka_servers, "acks": "all"}, logger=log)
+
+    def run(self) -> None:
+        """Write until stopped; what is in hand then is written first."""
+        self._consumer.subscribe(list(TABLES), on_revoke=self._forget, on_lost=self._forget)
+        while not self._stopping:
+            message = self._consumer.poll(0.05)
+            if message is not None:
+                self._batch.add(message)
+            if self._batch.is_due():
+                self._write()
+        self._write()
+        self._consumer.close()
+
+    def stop(self, *_: object) -> None:
+        """Stop after the batch in hand."""
+        self._stopping = True
+
+    def _forget(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+        """What isn't committed yet, its next owner will read again."""
+        self._batch = Batch()
+
+    def _write(self) -> None:
+        batch = self._batch
+        for topic, lines in batch.lines.items():
+            if lines:
+                self._insert(TABLES[topic], lines)
+        if self._batch is batch and batch.offsets:
+            offsets = [TopicPartition(*place, offset) for place, offset in batch.offsets.items()]
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+            self._batch = Batch()
+
+    def _insert(self, table: str, lines: list[tuple[str, bytes]]) -> None:
+        """Insert lines; what ClickHouse refuses for its content is halved until the bad line is alone."""
+        while True:
+            try:
+                block = b"\n".join(line for _, line in lines)
+                self._client.raw_insert(table, insert_block=block, fmt="JSONEachRow")
+                return
+            except OperationalError as error:
+                log.warning("ClickHouse is away, waiting: %s", error)
+                self._wait()
+            except DatabaseError as error:
+                if not any(name in str(error) for name in _ROW_ERRORS):
+                    log.warning("ClickHouse refuses, trying again: %s", error)
+                    self._wait()
+                    continue
+                if len(lines) == 1:
+                    self._bury(*lines[0], str(error))
+                    return
+                middle = len(lines) // 2
+                self._insert(table, lines[:middle])
+                self._insert(table, lines[middle:])
+                return
+
+    def _wait(self) -> None:
+        """Wait a little, with the partitions paused, so that the group does not take us for dead."""
+        if self._stopping:
+            raise SystemExit("stopped while ClickHouse was away; what is not written is still in Kafka")
+        self._consumer.pause(self._consumer.assignment())
+        self._consumer.poll(_RETRY_S)
+        self._consumer.resume(self._consumer.assignment())
+
+    def _bury(self, place: str, line: bytes, error: str) -> None:
+        log.warning("%s can't be inserted, it goes to %s: %s", place, topics.DEAD, error.splitlines()[0])
+        now = time.time_ns() // 1_000_000
+        dead = Dead(hit_id(0, place, 0), now, "refused-by-clickhouse", place, line.decode("utf-8", "replace"))
+        self._producer.produce(topics.DEAD, msgspec.json.encode(dead), partition=0)
+        if self._producer.flush(30):
+            raise KafkaException(f"{place} could not be handed to {topics.DEAD}")
+
+
+def run(settings: Settings) -> None:
+    """Migrate, then write until SIGTERM."""
+    topics.ensure(settings)
+    for name in migrate(connect(settings, database="default")):
+        log.info("migrated %s", name)
+    sink = Sink(settings, connect(settings))
+    signal.signal(signal.SIGTERM, sink.stop)
+    signal.signal(signal.SIGINT, sink.stop)
+    sink.run()

@@ -1,0 +1,84 @@
+"""Takes a partition's count up again from its own facts.
+
+The facts topic is the streams tier's changelog: each message of hits has one message of facts, in the same
+partition, and the tally's head rides on it. So there is no other state to keep, and none that could disagree.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from pixeltally import topics
+from pixeltally.hit import Fact
+from pixeltally.settings import Settings
+from streams.tally import Head, Rules, Tally
+
+HEAD = "head"
+
+_POLL_S = 10.0
+
+
+def restore(settings: Settings, partition: int) -> Tally:
+    """The tally of `partition` as its last worker left it; a new one where there was none.
+
+    Raises KafkaException where the broker can't be read.
+    """
+    rules = Rules.of(settings)
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.kafka_servers,
+            "group.id": "pixeltally-streams-restore",
+            "enable.auto.commit": False,
+            "enable.partition.eof": False,
+            "auto.offset.reset": "earliest",
+            "fetch.message.max.bytes": topics.MAX_MESSAGE_BYTES,
+        }
+    )
+    try:
+        low, high = consumer.get_watermark_offsets(TopicPartition(topics.FACTS, partition), timeout=_POLL_S)
+        if low == high:
+            first, _ = consumer.get_watermark_offsets(TopicPartition(topics.HITS, partition), timeout=_POLL_S)
+            return Tally(partition, rules, Head(first - 1, 0, 0, {}))
+        last = _head(next(_read(consumer, partition, high - 1, high)))
+        start = TopicPartition(topics.FACTS, partition, max(last.memory_start_ms(rules), 0))
+        since = consumer.offsets_for_times([start], timeout=_POLL_S)[0].offset
+        since = max(since, low) if since >= 0 else high - 1
+        heads: list[Head] = [last]
+        facts: list[tuple[int, Sequence[Fact]]] = []
+        for message in _read(consumer, partition, since, high):
+            heads.append(_head(message))
+            facts.append((heads[-1].arrived, _facts(message)))
+        # A worker that lost the partition may have written after its successor: the furthest head counts.
+        tally = Tally(partition, rules, max(heads, key=lambda head: head.offset))
+        tally.recall(facts)
+        return tally
+    finally:
+        consumer.close()
+
+
+def _read(consumer: Consumer, partition: int, start: int, end: int) -> Iterator[Message]:
+    """The messages from offset `start` up to `end`."""
+    consumer.assign([TopicPartition(topics.FACTS, partition, start)])
+    position = start
+    heard = time.monotonic()
+    while position < end:
+        for message in consumer.consume(500, timeout=0.05):
+            _, _, offset = topics.place(message)
+            heard = time.monotonic()
+            position = offset + 1
+            if offset < end:
+                yield message
+        if time.monotonic() - heard > _POLL_S:
+            raise KafkaException(f"no answer from Kafka while reading {topics.FACTS}/{partition} at {position}")
+
+
+def _head(message: Message) -> Head:
+    headers: dict[str, Any] = dict(message.headers() or ())
+    return msgspec.json.decode(headers[HEAD], type=Head)
+
+
+def _facts(message: Message) -> list[Fact]:
+    return msgspec.json.Decoder(Fact).decode_lines(message.value() or b"")

@@ -1,0 +1,135 @@
+"""One partition's count: what becomes of a message, step by step, and how a count is taken up again.
+
+A tally is a function of the messages applied to it, in order, and of nothing else. What it gives out (facts, rows)
+may therefore be given out again, by this or another worker, and says the same.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from pixeltally.hit import Fact, Hit, Minute
+from pixeltally.settings import Settings
+from streams import attribution, duplicate, redelivery
+from streams.attribution import Impression
+from streams.batch import Batch
+from streams.memory import Memory
+from streams.window import AHEAD_MS, MINUTE_MS, Unit, Windows, unit_of
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The settings that counts depend on, in milliseconds."""
+
+    duplicate_window_ms: int
+    attribution_window_ms: int
+    lateness_ms: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Rules":
+        """The rules that the settings ask for."""
+        return cls(
+            settings.duplicate_window_s * 1000,
+            settings.attribution_window_s * 1000,
+            settings.lateness_s * 1000,
+        )
+
+
+class Head(msgspec.Struct):
+    """Where a tally stands after a message: it rides on that message's facts."""
+
+    offset: int  #: of the last message applied
+    arrived: int  #: when the broker took that message, epoch milliseconds
+    watermark: int  #: newest hit time that is not ahead of the broker's clock, epoch milliseconds
+    nodes: dict[str, int]  #: highest `seq` seen of each node
+
+    def memory_start_ms(self, rules: Rules) -> int:
+        """No fact that the broker took before this matters to the messages that follow."""
+        span = max(rules.attribution_window_ms, rules.duplicate_window_ms, 1)
+        remembered = (self.arrived // span - 1) * span
+        still_open = self.watermark - rules.lateness_ms - 2 * MINUTE_MS - AHEAD_MS
+        return min(remembered, still_open)
+
+
+class Tally:
+    """The running count of one partition."""
+
+    def __init__(self, partition: int, rules: Rules, head: Head) -> None:
+        self.head = head
+        self._rules = rules
+        self._counted: Memory[int] = Memory(rules.duplicate_window_ms)
+        self._impressions: Memory[Impression] = Memory(rules.attribution_window_ms)
+        self._windows = Windows(partition, rules.lateness_ms)
+        self._units: dict[Unit, int] = {}
+
+    def apply(self, batch: Batch) -> bytes:
+        """Count the next message in; its facts, as lines."""
+        head, rules = self.head, self._rules
+        self._turn(batch.arrived)
+        batch.keep(redelivery.fresh(batch.hits, head.nodes))
+        hits = batch.hits
+        pixels, requests = self._keys(hits)
+        duplicates = duplicate.mark(hits, requests, self._counted, rules.duplicate_window_ms)
+        impressions = attribution.join(hits, pixels, self._impressions, rules.attribution_window_ms)
+        for hit, is_duplicate, impression in zip(hits, duplicates, impressions, strict=True):
+            attributed = impression is not None
+            self._windows.add(hit, batch.arrived, is_duplicate, attributed, batch.offset)
+        head.watermark = _watermark(head.watermark, hits, batch.arrived)
+        head.offset, head.arrived = batch.offset, batch.arrived
+        self._windows.close(head.watermark, batch.offset)
+        return _fact_lines(batch, duplicates, impressions)
+
+    def recall(self, messages: Iterable[tuple[int, Sequence[Fact]]]) -> None:
+        """Take up the count from the facts, (arrived, facts) by message, given out since `memory_start_ms`.
+
+        Minutes that began earlier may lack hits, so nothing is told of them.
+        """
+        complete_from = self.head.memory_start_ms(self._rules) + AHEAD_MS
+        for arrived, facts in messages:
+            self._turn(arrived)
+            pixels, requests = self._keys(facts)
+            duplicate.recall(facts, requests, self._counted)
+            attribution.join(facts, pixels, self._impressions, 0)
+            for fact in facts:
+                if complete_from <= fact.ts // MINUTE_MS * MINUTE_MS and fact.ts <= arrived + AHEAD_MS:
+                    attributed = bool(fact.impression_id)
+                    self._windows.add(fact, arrived, fact.duplicate, attributed, self.head.offset)
+        self._windows.close(self.head.watermark, self.head.offset)
+
+    def tell(self) -> list[Minute]:
+        """The window rows that have changed since they were last told."""
+        return self._windows.tell(self.head.offset)
+
+    def _turn(self, arrived_ms: int) -> None:
+        self._counted.turn(arrived_ms)
+        self._impressions.turn(arrived_ms)
+
+    def _keys(self, hits: Sequence[Hit]) -> tuple[list[int], list[int]]:
+        """Each hit's (ad unit, visitor), and the same with clicks told from images, as one integer."""
+        pixels, requests = [], []
+        units = self._units
+        for hit in hits:
+            number = units.setdefault(unit_of(hit), len(units))
+            pixels.append(number << 65 | hit.visitor)
+            requests.append(number << 65 | (hit.kind == "click") << 64 | hit.visitor)
+        return pixels, requests
+
+
+def _watermark(watermark: int, hits: Sequence[Hit], arrived: int) -> int:
+    return max(watermark, max((hit.ts for hit in hits if hit.ts <= arrived), default=0))
+
+
+def _fact_lines(batch: Batch, duplicates: Sequence[bool], impressions: Sequence[Impression | None]) -> bytes:
+    """The hit lines as they are, each with what was found put in before its closing brace."""
+    plain = b',"verdict":"valid","version":%d}' % batch.offset
+    repeated = b',"verdict":"valid","version":%d,"duplicate":true}' % batch.offset
+    lines = []
+    for line, hit, is_duplicate, impression in zip(batch.lines, batch.hits, duplicates, impressions, strict=True):
+        found = repeated if is_duplicate else plain
+        if impression is not None:
+            seconds = (hit.ts - impression.ts) / 1000
+            joined = f',"impression_id":"{impression.id}","seconds_to_click":{seconds}}}'
+            found = found[:-1] + joined.encode()
+        lines.append(line.rstrip()[:-1] + found)
+    return b"\n".join(lines)

@@ -1,0 +1,105 @@
+"""Minute windows per ad unit, in event time: exact counts and exact uniques of one partition."""
+
+from dataclasses import dataclass, field
+
+from pixeltally.hit import IMAGE_KINDS, Hit, Minute
+
+MINUTE_MS = 60_000
+
+#: A hit whose time is so far ahead of the broker's clock comes from a wrong clock.
+AHEAD_MS = 60_000
+
+Unit = tuple[str, str, str, str]
+Place = tuple[int, Unit]
+
+
+@dataclass(slots=True)
+class Window:
+    """One minute of one ad unit."""
+
+    gross: int = 0
+    duplicates: int = 0
+    clicks: int = 0
+    attributed_clicks: int = 0
+    visitors: set[int] = field(default_factory=set)
+
+    def add(self, hit: Hit, duplicate: bool, attributed: bool) -> None:
+        """Count a hit in."""
+        if hit.kind in IMAGE_KINDS:
+            self.gross += 1
+            self.duplicates += duplicate
+            self.visitors.add(hit.visitor)
+        elif hit.kind == "click" and not duplicate:
+            self.clicks += 1
+            self.attributed_clicks += attributed
+
+
+class Windows:
+    """The open windows of one partition, and the rows that have yet to be told of them.
+
+    A hit out of time (after its minute's close, or from a clock that runs ahead) is not counted here: its minute
+    is told as `late`, and is then recounted from facts.
+    """
+
+    def __init__(self, partition: int, lateness_ms: int) -> None:
+        self._partition = partition
+        self._lateness_ms = lateness_ms
+        self._open: dict[Place, Window] = {}
+        self._changed: set[Place] = set()
+        self._rows: list[Minute] = []
+        self._closed_before_ms = 0
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, hit: Hit, arrived_ms: int, duplicate: bool, attributed: bool, version: int) -> None:
+        """Count a hit, which the broker took at `arrived_ms`, into its minute."""
+        place = (hit.ts // MINUTE_MS * MINUTE_MS, unit_of(hit))
+        if place[0] < self._closed_before_ms or hit.ts > arrived_ms + AHEAD_MS:
+            self._rows.append(self._row(place, Window(), version, late=True))
+            return
+        window = self._open.get(place)
+        if window is None:
+            window = self._open[place] = Window()
+        window.add(hit, duplicate, attributed)
+        self._changed.add(place)
+
+    def close(self, watermark_ms: int, version: int) -> None:
+        """Close the minutes that end no later than the watermark less the lateness."""
+        closed_before = (watermark_ms - self._lateness_ms) // MINUTE_MS * MINUTE_MS
+        if closed_before <= self._closed_before_ms:
+            return
+        self._closed_before_ms = closed_before
+        for place in [place for place in self._open if place[0] < closed_before]:
+            window = self._open.pop(place)
+            if place in self._changed:
+                self._changed.remove(place)
+                self._rows.append(self._row(place, window, version))
+
+    def tell(self, version: int) -> list[Minute]:
+        """The rows that have changed since they were last told."""
+        rows = self._rows + [self._row(place, self._open[place], version) for place in self._changed]
+        self._rows = []
+        self._changed.clear()
+        return rows
+
+    def _row(self, place: Place, window: Window, version: int, late: bool = False) -> Minute:
+        minute_ms, unit = place
+        return Minute(
+            minute_ms // 1000,
+            *unit,
+            partition=self._partition,
+            version=version,
+            gross=window.gross,
+            duplicates=window.duplicates,
+            valid=window.gross - window.duplicates,
+            uniques=len(window.visitors),
+            clicks=window.clicks,
+            attributed_clicks=window.attributed_clicks,
+            late=late,
+        )
+
+
+def unit_of(hit: Hit) -> Unit:
+    """The hit's ad unit."""
+    return hit.advertiser, hit.campaign, hit.creative, hit.placement

@@ -1,0 +1,133 @@
+"""The Faust app: one agent over `pixeltally.hits`, facts and minutes out.
+
+Outputs are functions of the input (see `streams.tally`), so a message may be worked on again at any time, by anyone.
+It is acknowledged once its facts are in Kafka. Whatever goes wrong ends the process; the next one takes up the count
+from the facts.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+import faust
+import msgspec
+
+from pixeltally import topics
+from pixeltally.hit import Dead
+from pixeltally.settings import Settings
+from streams.batch import parse
+from streams.restore import HEAD, restore
+from streams.tally import Tally
+
+log = logging.getLogger("streams")
+
+#: Messages taken at a time, and how long to gather them; one may hold a thousand hits.
+TAKE_MESSAGES = 100
+TAKE_S = 0.1
+
+#: How often the rows of open minutes are told.
+TELL_S = 1.0
+
+GROUP = "pixeltally-streams"
+
+
+def run(settings: Settings) -> None:
+    """Run one worker until SIGTERM."""
+    topics.ensure(settings)
+    app = build(settings)
+    faust.Worker(app, loglevel="WARN", redirect_stdouts=False).execute_from_commandline()
+
+
+def build(settings: Settings) -> faust.App:
+    """The app; each setting beyond the addresses is one that exactness or speed depends on."""
+    app = faust.App(
+        GROUP,
+        broker="kafka://" + settings.kafka_servers.replace(",", ";kafka://"),
+        store="memory://",
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        stream_wait_empty=False,
+        stream_buffer_maxsize=128,
+        agent_supervisor="mode.supervisors:CrashingSupervisor",
+        broker_commit_interval=1.0,
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=2.0,
+        consumer_max_fetch_size=4 * 1024 * 1024,
+        consumer_auto_offset_reset="earliest",
+        producer_acks=-1,
+        producer_compression_type="lz4",
+        producer_max_request_size=topics.MAX_MESSAGE_BYTES,
+    )
+    Worker(app, settings)
+    return app
+
+
+class Worker:
+    """What one process does with the partitions that it is given."""
+
+    def __init__(self, app: faust.App, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._tallies: dict[int, Tally] = {}
+        self._busy = asyncio.Lock()
+        raw: dict[str, Any] = {"key_serializer": "raw", "value_serializer": "raw"}
+        self._facts = app.topic(topics.FACTS, **raw)
+        self._minutes = app.topic(topics.MINUTES, **raw)
+        self._dead = app.topic(topics.DEAD, **raw)
+        hits = app.topic(topics.HITS, **raw)
+        app.agent(hits, name="count", concurrency=1)(self.count)
+        app.timer(TELL_S)(self.tell)
+
+    async def count(self, stream: Any) -> None:
+        """The agent: messages in, facts out."""
+        async for events in stream.noack_take(TAKE_MESSAGES, within=TAKE_S):
+            async with self._busy:
+                await asyncio.gather(*[sent for event in events for sent in await self._apply(event.message)])
+            for event in events:
+                event.ack()
+
+    async def tell(self) -> None:
+        """The timer: take up what was newly assigned, and tell the rows that have changed."""
+        async with self._busy:
+            assigned = {tp.partition for tp in self._app.consumer.assignment() if tp.topic == topics.HITS}
+            for partition in assigned:
+                tally = await self._tally(partition)
+                rows = tally.tell()
+                if rows:
+                    value = b"\n".join(map(msgspec.json.encode, rows))
+                    await self._minutes.send(partition=partition, value=value)
+
+    async def _apply(self, message: Any) -> list[Any]:
+        """Count a message in, unless it has been; what was sent of it."""
+        tally = await self._tally(message.partition)
+        if message.offset > tally.head.offset + 1:
+            # Another worker had the partition meanwhile: its facts say how far it came.
+            del self._tallies[message.partition]
+            tally = await self._tally(message.partition)
+        if message.offset <= tally.head.offset:
+            return []
+        if message.offset > tally.head.offset + 1:
+            raise RuntimeError(
+                f"{topics.HITS}/{message.partition}: after offset {tally.head.offset} came {message.offset};"
+                " the hits between are gone from Kafka and can't be counted from it"
+            )
+        arrived = round(message.timestamp * 1000)
+        batch, dead = parse(topics.HITS, message.partition, message.offset, arrived, message.value or b"")
+        facts = tally.apply(batch)
+        headers = {HEAD: msgspec.json.encode(tally.head)}
+        sent = [await self._facts.send(partition=message.partition, value=facts, headers=headers)]
+        if dead:
+            sent.append(await self._send_dead(message.partition, dead))
+        return sent
+
+    async def _send_dead(self, partition: int, dead: list[Dead]) -> Any:
+        log.warning("%d lines can't be read as hits; they are in %s", len(dead), topics.DEAD)
+        return await self._dead.send(partition=partition, value=b"\n".join(map(msgspec.json.encode, dead)))
+
+    async def _tally(self, partition: int) -> Tally:
+        tally = self._tallies.get(partition)
+        if tally is None:
+            tally = await asyncio.to_thread(restore, self._settings, partition)
+            self._tallies[partition] = tally
+        return tally
