@@ -16,9 +16,7 @@ from typing import IO, NamedTuple
 FILE = Path(__file__).with_name("impressions.csv.gz")
 
 #: The dataset's campaigns: who chose the items (Bernoulli Thompson sampling or chance), for whose clothes.
-CAMPAIGNS = tuple(
-    f"{policy}-{clothes}" for policy in ("bts", "random") for clothes in ("all", "men", "women")
-)
+CAMPAIGNS = tuple(f"{policy}-{clothes}" for policy in ("bts", "random") for clothes in ("all", "men", "women"))
 
 _COLUMNS = ("timestamp_ms", "campaign", "item", "position", "click")
 
@@ -47,9 +45,7 @@ def read(path: Path = FILE) -> list[Impression]:
 def extract(archive: Path, target: Path = FILE) -> None:
     """Write the columns that the demo needs from `obp`'s source archive; the same bytes every time."""
     with tarfile.open(archive) as files:
-        found = [
-            row for campaign in CAMPAIGNS for row in _campaign(campaign, _member(files, campaign.split("-")))
-        ]
+        found = [row for campaign in CAMPAIGNS for row in _campaign(campaign, _member(files, campaign.split("-")))]
     with open(target, "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as zipped:
         text = io.TextIOWrapper(zipped, newline="")
         rows = csv.writer(text, lineterminator="\n")

@@ -73,9 +73,7 @@ def plan(impressions: Sequence[Impression], rate: float, block_s: float, seed: s
             heapq.heappush(clicks, (at_s + click_delay_s(delays), order, unit, visitor))
 
 
-def paced(
-    impressions: Sequence[Impression], rate: float, block_s: float
-) -> Iterator[tuple[float, Impression]]:
+def paced(impressions: Sequence[Impression], rate: float, block_s: float) -> Iterator[tuple[float, Impression]]:
     """The impressions over and over, each with the second it is due at.
 
     Every `block_s` seconds hold `rate * block_s` of them so that the rate is kept however

@@ -81,9 +81,7 @@ def requests(count: int, gap_s: float = 0.0, clicks: tuple[int, ...] = ()) -> It
 def test_every_request_arrives_once_over_kept_connections() -> None:
     answered: list[int] = []
     with serving() as server:
-        sender = Sender(
-            server.address, wire, connections=4, answered=lambda request: answered.append(request.n)
-        )
+        sender = Sender(server.address, wire, connections=4, answered=lambda request: answered.append(request.n))
         sender.run(requests(500), threading.Event())
     assert server.got == Counter({f"/{n}": 1 for n in range(500)})
     assert len(server.connections) == 4
