@@ -22,7 +22,7 @@ from pixeltally.signing import sign
 PROGRESS_S = 5.0
 
 #: How long a sender that fell behind may go on after its time.
-GRACE_S = 1.0
+GRACE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,7 @@ def _demonstrate(settings: Settings, run: Run, stop: Event) -> int:
     with Freshness(client, run.name) as freshness:
         wire = Wire(f"{host}:{settings.ingest_port}", run.name, _signing(settings))
         sender = Sender((host, settings.ingest_port), wire, answered=freshness.answered)
-        began = time.monotonic()
-        _send(run, sender, freshness, stop)
-        took_s = time.monotonic() - began
+        took_s = _send(run, sender, freshness, stop)
         if run.seconds is None:
             return 0
         planned = list(islice(run.requests(), sender.tally.taken))
@@ -81,8 +79,9 @@ def _signing(settings: Settings) -> Callable[[str, str], str]:
     return lambda unit, target: sign(key, unit, target)
 
 
-def _send(run: Run, sender: Sender, freshness: Freshness, stop: Event) -> None:
-    """Send the run's requests, telling of the progress."""
+def _send(run: Run, sender: Sender, freshness: Freshness, stop: Event) -> float:
+    """Send the run's requests, telling of the progress; the seconds that it took."""
+    requests = run.requests()
     if run.seconds is not None:
         overdue = Timer(run.seconds + GRACE_S, stop.set)
         overdue.daemon = True
@@ -90,13 +89,14 @@ def _send(run: Run, sender: Sender, freshness: Freshness, stop: Event) -> None:
     began_s = last_s = time.monotonic()
     last = 0
     with ThreadPoolExecutor(1) as pool:
-        sending = pool.submit(sender.run, run.requests(), stop)
+        sending = pool.submit(sender.run, requests, stop)
         while not wait([sending], PROGRESS_S).done:
             now_s, sent = time.monotonic(), sender.tally.sent
             rate = (sent - last) / (now_s - last_s)
             print(f"{now_s - began_s:5.0f} s {sent:>11,} hits sent {rate:8,.0f} hits/s  {_seen(freshness)}", flush=True)
             last_s, last = now_s, sent
         sending.result()
+    return time.monotonic() - began_s
 
 
 def _seen(freshness: Freshness) -> str:

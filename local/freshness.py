@@ -10,8 +10,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from local.traffic import ADVERTISER, Request
 
 #: A newly answered hit is taken so often, and what is taken is looked for so often: the resolution.
-SAMPLE_S = 0.25
-LOOK_S = 0.1
+SAMPLE_S = 0.5
+LOOK_S = 0.2
 
 #: Whole ad units are named, because the table is sorted by them: a look reads little however much is kept.
 _VISIBLE = """
