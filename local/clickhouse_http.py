@@ -13,7 +13,7 @@ from itertools import chain
 from typing import IO, Any
 
 import cramjam
-from waitress.channel import ClientDisconnected  # type: ignore[import-untyped]
+from waitress.channel import ClientDisconnected
 from werkzeug.wrappers import Request, Response
 
 from local.clickhouse_engine import CHUNK_BYTES, Engine, Output, insert, summary

@@ -162,9 +162,7 @@ class Stack:
         pending = {asyncio.create_task(self._wait_for(part)) for part in parts}
         try:
             while pending:
-                done, pending = await asyncio.wait(
-                    pending, timeout=REMIND_EVERY_S, return_when=asyncio.FIRST_COMPLETED
-                )
+                done, pending = await asyncio.wait(pending, timeout=REMIND_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
                 if not done:
@@ -229,15 +227,13 @@ def _require_ports(settings: Settings) -> None:
     for name in names:
         port = getattr(settings, name)
         if port in taken:
-            raise Refused(
-                f"{variable(name)} and {variable(taken[port])} are both {port}: change one of them."
-            )
+            raise Refused(f"{variable(name)} and {variable(taken[port])} are both {port}: change one of them.")
         taken[port] = name
         require_port(settings.host, port, variable(name))
 
 
 def _start_guard(lock: IO[bytes]) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(  # noqa: S603
+    return subprocess.Popen(
         [sys.executable, "-I", str(Path(__file__).with_name("guard.py"))],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,

@@ -43,7 +43,7 @@ def run(settings: Settings) -> None:
     ).execute_from_commandline()
 
 
-class _Process(faust.Worker):  # type: ignore[misc]  # faust has no types for it
+class _Process(faust.Worker):
     """Faust's process, under its tier's name."""
 
     def _setproctitle(self, info: str, *, ident: str = "") -> None:

@@ -24,16 +24,16 @@ class Site:
     def start_clickhouse(self) -> None:
         self._start("clickhouse", f"{self.clickhouse}/ping")
 
-    def stop(self, tier: str) -> int:
+    def stop(self, name: str) -> int:
         """Stop a tier as a supervisor does; its exit code."""
-        process = self._running.pop(tier)
+        process = self._running.pop(name)
         process.terminate()
         process.communicate(timeout=20)
         return process.returncode
 
     def stop_all(self) -> None:
-        for tier in list(self._running):
-            self.stop(tier)
+        for name in list(self._running):
+            self.stop(name)
 
     def _start(self, name: str, answers_at: str) -> None:
         ports = {"CLICKHOUSE": self._clickhouse_port, "LIVE": self._live_port}

@@ -15,7 +15,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import clickhouse_connect
-import psutil
 import pytest
 from processes import free_port, wait_until, with_environ
 
@@ -277,7 +276,7 @@ def processes(stack, tier):
 def test_a_taken_port_is_said_in_one_sentence_and_nothing_is_left(stack, tmp_path):
     environ = {**stack.environ, "PIXELTALLY_DATA": str(tmp_path / "other"), "PIXELTALLY_TEST_RUN": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-m", "pixeltally", "up"], env=environ, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "pixeltally", "up"], env=environ, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
@@ -289,14 +288,13 @@ def test_a_folder_that_cannot_be_written_is_said_in_one_sentence(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     stack = Running(tmp_path / "file" / "data")
     done = subprocess.run(
-        [sys.executable, "-m", "pixeltally", "up"], env=stack.environ, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "pixeltally", "up"],
+        env=stack.environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert "PIXELTALLY_DATA" in done.stderr
-
-
-def test_a_process_of_ours_ends_within_the_stop(stack):
-    """The stack's own processes carry their tier's names, so operators can find them."""
-    for tier in ("ingest", "streams", "sink", "live", "clickhouse", "broker"):
-        assert all(isinstance(each, psutil.Process) for each in processes(stack, tier))

@@ -1,5 +1,4 @@
 """The tier `pixeltally clickhouse` as its clients see it."""
-# ruff: noqa: S608
 
 import gzip
 import json
@@ -26,7 +25,6 @@ import cramjam
 import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureError
-
 from processes import free_port, start_clickhouse, tier
 
 MIGRATIONS = Path(__file__).parents[2] / "sinks" / "migrations"
@@ -41,9 +39,9 @@ def http(
 ) -> tuple[int, bytes, Message]:
     """(status, body, headers); `body` None makes it a GET."""
     query = urllib.parse.urlencode(parameters)
-    request = urllib.request.Request(f"{url}/?{query}" if query else url, body, headers or {})  # noqa: S310
+    request = urllib.request.Request(f"{url}/?{query}" if query else url, body, headers or {})
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read(), answer.headers
     except urllib.error.HTTPError as error:
         return error.code, error.read(), error.headers
@@ -103,9 +101,7 @@ def test_schema_runs_over_http_and_counts(clickhouse: str, client: Client) -> No
 
 
 @pytest.mark.parametrize("compress", [False, "gzip", "zstd", "lz4"])
-def test_rows_come_back_as_they_went_in(
-    client: Client, clickhouse: str, table: str, compress: bool | str
-) -> None:
+def test_rows_come_back_as_they_went_in(client: Client, clickhouse: str, table: str, compress: bool | str) -> None:
     rows = [(number, f"näme\t'\\\n{number}") for number in range(5000)]
     with connect(clickhouse, database="pixeltally", compress=compress) as other:
         written = other.insert(table, rows, column_names=["id", "name"])
@@ -451,9 +447,7 @@ def test_no_acknowledged_insert_is_lost_by_kill(tmp_path: Path) -> None:
 
 def test_stopping_finishes_what_runs(tmp_path: Path) -> None:
     with start_clickhouse(tmp_path) as server, ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(
-            http, server.url, b"SELECT count(sleepEachRow(0.2)) FROM numbers(10)", max_block_size=1
-        )
+        slow = pool.submit(http, server.url, b"SELECT count(sleepEachRow(0.2)) FROM numbers(10)", max_block_size=1)
         running = b"SELECT count() FROM system.processes WHERE query LIKE 'SELECT count(sleep%'"
         while http(server.url, running)[1] != b"1\n":
             pass

@@ -21,9 +21,7 @@ class Running:
 
     def __init__(self, data: Path, *tiers: str, **environ: str) -> None:
         self.data = data
-        ports = {
-            f"PIXELTALLY_{name}_PORT": str(free_port()) for name in ("INGEST", "LIVE", "KAFKA", "CLICKHOUSE")
-        }
+        ports = {f"PIXELTALLY_{name}_PORT": str(free_port()) for name in ("INGEST", "LIVE", "KAFKA", "CLICKHOUSE")}
         self.environ = {
             **os.environ,
             **ports,
@@ -31,7 +29,7 @@ class Running:
             "PYTHONPATH": os.getcwd(),
             **environ,
         }
-        self.process = subprocess.Popen(  # noqa: S603
+        self.process = subprocess.Popen(
             [sys.executable, str(SCRIPT), *tiers],
             env=self.environ,
             stdout=subprocess.PIPE,
@@ -144,9 +142,7 @@ def test_when_the_stack_is_killed_all_goes_and_the_next_can_start(stack: type) -
     running = stack(stand_in("ingest", "fork"), "broker")
     running.wait_ready()
     running.process.kill()
-    again = stack(
-        stand_in("ingest"), "broker", PIXELTALLY_KAFKA_PORT=running.environ["PIXELTALLY_KAFKA_PORT"]
-    )
+    again = stack(stand_in("ingest"), "broker", PIXELTALLY_KAFKA_PORT=running.environ["PIXELTALLY_KAFKA_PORT"])
     again.wait_ready()
     again.process.terminate()
     assert again.end() == 0
@@ -202,8 +198,7 @@ def test_a_second_stack_on_the_same_folder_is_refused(stack: type) -> None:
     assert second.process.poll() == 2
     wait_until(lambda: second.log, "its sentence")
     assert second.log == [
-        f"pixeltally: another stack runs on {first.data}: "
-        "stop it, or name another folder by PIXELTALLY_DATA.\n"
+        f"pixeltally: another stack runs on {first.data}: stop it, or name another folder by PIXELTALLY_DATA.\n"
     ]
     first.process.terminate()
     assert first.end() == 0

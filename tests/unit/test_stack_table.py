@@ -31,9 +31,7 @@ def test_every_part_has_its_tier_in_its_command_line() -> None:
 
 def test_a_part_gets_the_settings_of_its_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PIXELTALLY_LIVE_PORT", "1")
-    settings = Settings.from_env(
-        {"PIXELTALLY_DATA": str(tmp_path), "PIXELTALLY_TRUSTED_PROXIES": "10.0.0.0/8,::1/128"}
-    )
+    settings = Settings.from_env({"PIXELTALLY_DATA": str(tmp_path), "PIXELTALLY_TRUSTED_PROXIES": "10.0.0.0/8,::1/128"})
     assert Settings.from_env(stack._environ(settings)) == settings
 
 
