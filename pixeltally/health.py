@@ -1,6 +1,7 @@
 """Says by its exit code whether a tier works: `python -m pixeltally.health URL-OR-GROUP`. For containers.
 
-A tier with a port is asked over HTTP; one without (streams, sink) works if its consumer group is stable, which needs a member.
+A tier with a port is asked over HTTP; one without (streams, sink) works if its consumer group is stable: that needs a
+member.
 """
 
 import sys
