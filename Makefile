@@ -23,5 +23,12 @@ setup: .venv/ready
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
 
+# The page's tests drive a real browser; they fail without one.
+browser:
+	@command -v chromium >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	     && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+	|| { echo "make test needs Chromium: install your system's package so that 'chromium' is on PATH." >&2; exit 1; }
+
 clean:
 	rm -rf .venv data

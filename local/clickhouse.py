@@ -68,7 +68,5 @@ def _listen(interface: Interface, host: str, port: int) -> waitress.server.BaseW
 def _flush(server: waitress.server.BaseWSGIServer) -> None:
     """Wait until what was answered has been sent, or its clients read nothing for long."""
     end = time.monotonic() + DRAIN_S
-    while time.monotonic() < end and any(
-        each.total_outbufs_len for each in list(server.active_channels.values())
-    ):
+    while time.monotonic() < end and any(each.total_outbufs_len for each in list(server.active_channels.values())):
         time.sleep(0.01)

@@ -18,6 +18,8 @@ from pixeltally.errors import Refused
 
 CONFIG = Path(__file__).with_name("clickhouse.xml")
 CHUNK_BYTES = 1 << 20
+#: Where a request that names no database goes. (The engine's own, `default`, shows files as tables.)
+DATABASE = "pixeltally"
 
 
 class Output:
@@ -87,7 +89,7 @@ class Engine:
         _check(path)
         # Before the engine is loaded: its time zone is UTC, whatever the machine's is.
         os.environ["TZ"] = "UTC"
-        from chdb.state.sqlitelike import connect  # noqa: PLC0415
+        from chdb.state.sqlitelike import connect
 
         self._address = f"{path}?config-file={CONFIG}"
         self._connect = connect
@@ -99,7 +101,7 @@ class Engine:
         self._guard = threading.Lock()
         self.version: str = self._ask("SELECT version()")
         self.statement = lru_cache(1024)(self._statement)
-        self._kept.query("CREATE DATABASE IF NOT EXISTS pixeltally ENGINE = Atomic")
+        self._kept.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Atomic")
 
     def close(self) -> None:
         """End all sessions and close the data directory."""
@@ -137,13 +139,11 @@ class Engine:
         found = self._session(session, timeout_s, bool(statement and statement.needs_session))
         if found is None:
             with closing(self._connect(self._address)) as handle:
-                _apply(handle, database, settings)
+                _apply(handle, database or DATABASE, settings)
                 yield handle
             return
         if not found.lock.acquire(blocking=False):
-            raise EngineError(
-                "Code: 373. DB::Exception: Session is locked by a concurrent client. (SESSION_IS_LOCKED)"
-            )
+            raise EngineError("Code: 373. DB::Exception: Session is locked by a concurrent client. (SESSION_IS_LOCKED)")
         try:
             if statement and statement.sets_session:
                 yield found.handle
@@ -173,6 +173,7 @@ class Engine:
                     self._sessions.pop(old).handle.close()
             if name and needed and name not in self._sessions:
                 self._sessions[name] = _Session(self._connect(self._address), now + timeout_s)
+                _apply(self._sessions[name].handle, DATABASE, {})
             return self._sessions.get(name)
 
 
@@ -209,9 +210,7 @@ def _apply(handle: Any, database: str, settings: Mapping[str, str | None]) -> No
     if wrong := [name for name in settings if not re.fullmatch(r"[A-Za-z_]\w*", name)]:
         raise EngineError(f"Code: 115. DB::Exception: Unknown setting {wrong[0]!r}. (UNKNOWN_SETTING)")
     if settings:
-        pairs = (
-            f"{name} = {'DEFAULT' if value is None else quote(value)}" for name, value in settings.items()
-        )
+        pairs = (f"{name} = {'DEFAULT' if value is None else quote(value)}" for name, value in settings.items())
         handle.query("SET " + ", ".join(pairs))
 
 

@@ -66,9 +66,7 @@ class Interface:
             closed = self._closed
             self._running += not closed
         if closed:
-            return Response("Code: 236. DB::Exception: Shutting down. (ABORTED)\n", 503)(
-                environ, start_response
-            )
+            return Response("Code: 236. DB::Exception: Shutting down. (ABORTED)\n", 503)(environ, start_response)
         response = self._respond(Request(environ))
         response.call_on_close(self._end)
         return response(environ, start_response)
@@ -108,6 +106,8 @@ class Interface:
         text = "" if data else (head + body.read()).decode(errors="replace")
         statement = None if data else self._engine.statement(text)
         settings = {name: value for name, value in values.items() if name not in _NOT_SETTINGS}
+        if "insert_deduplication_token" in settings:
+            settings.setdefault("deduplicate_insert", "enable")
         if request.method == "GET":
             settings.setdefault("readonly", "2")
         handle = stack.enter_context(
@@ -126,9 +126,7 @@ class Interface:
         }
         if data:
             text, format, offset = data
-            written = insert(
-                handle, text, format, chain([head[offset:]], iter(lambda: body.read(CHUNK_BYTES), b""))
-            )
+            written = insert(handle, text, format, chain([head[offset:]], iter(lambda: body.read(CHUNK_BYTES), b"")))
             return _finished(b"", headers, written)
         assert statement
         default = values.get("default_format") or request.headers.get("X-ClickHouse-Format") or "TabSeparated"
@@ -181,9 +179,7 @@ class Interface:
     def _failure(self, error: Exception) -> Response:
         text = self._message(error)
         code = error_code(text)
-        return Response(
-            text, http_status(code), {"X-ClickHouse-Exception-Code": str(code)}, mimetype="text/plain"
-        )
+        return Response(text, http_status(code), {"X-ClickHouse-Exception-Code": str(code)}, mimetype="text/plain")
 
 
 def _is_bare(request: Request) -> bool:
@@ -215,9 +211,7 @@ def _body(request: Request) -> IO[bytes]:
     if encoding == "identity":
         return request.stream
     if encoding not in _CODECS:
-        raise EngineError(
-            f"Code: 89. DB::Exception: Unknown HTTP encoding {encoding!r}. (UNKNOWN_COMPRESSION_METHOD)"
-        )
+        raise EngineError(f"Code: 89. DB::Exception: Unknown HTTP encoding {encoding!r}. (UNKNOWN_COMPRESSION_METHOD)")
     try:
         return BytesIO(_CODECS[encoding].decompress(request.get_data()))
     except cramjam.DecompressionError as error:

@@ -59,9 +59,7 @@ def read(normal: str) -> Statement:
     """A statement from the engine's one-line form of it; raise EngineError where it is not served."""
     bare = _QUOTED.sub(lambda quoted: "~" * len(quoted[0]), normal)
     if refused := _REFUSED.search(bare):
-        raise EngineError(
-            f"Code: 497. DB::Exception: default: Not enough privileges for {refused[0]}. (ACCESS_DENIED)"
-        )
+        raise EngineError(f"Code: 497. DB::Exception: default: Not enough privileges for {refused[0]}. (ACCESS_DENIED)")
     clause = _FORMAT.search(bare)
     if clause is None:
         return Statement(normal, "", "")

@@ -26,8 +26,7 @@ def require_port(host: str, port: int, variable: str) -> None:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise Refused(
-            f"port {port} on {host} can't be used ({reason}): stop what holds it, "
-            f"or set {variable} to a free one."
+            f"port {port} on {host} can't be used ({reason}): stop what holds it, or set {variable} to a free one."
         ) from None
 
 
@@ -39,8 +38,7 @@ def require_folder(path: Path) -> None:
             probe.write(b"\0")
     except OSError as error:
         raise Refused(
-            f"the folder {path} can't be written ({error.strerror}): mend that, "
-            "or name another by PIXELTALLY_DATA."
+            f"the folder {path} can't be written ({error.strerror}): mend that, or name another by PIXELTALLY_DATA."
         ) from None
     free = shutil.disk_usage(path).free
     if free < MIN_FREE_BYTES:

@@ -71,9 +71,7 @@ def test_a_message_of_the_largest_size_passes(broker: str) -> None:
 
 @pytest.mark.usefixtures("durable")
 @pytest.mark.parametrize("stop", ["terminate", "kill"])
-def test_what_was_acknowledged_outlives_a_restart(
-    start_broker: StartBroker, tmp_path: Path, stop: str
-) -> None:
+def test_what_was_acknowledged_outlives_a_restart(start_broker: StartBroker, tmp_path: Path, stop: str) -> None:
     values = [b"%d" % number for number in range(1000)]
     process, servers = start_broker(tmp_path)
     topics.ensure(settings_of(servers))
@@ -98,8 +96,7 @@ def test_a_second_broker_on_the_same_folder_is_refused(start_broker: StartBroker
     start_broker(tmp_path)
     assert_refused(
         tier("broker", tmp_path, PIXELTALLY_KAFKA_PORT=str(free_port())),
-        f"pixeltally: another broker runs on {tmp_path / 'kafka'}: "
-        "stop it, or name another folder by PIXELTALLY_DATA.",
+        f"pixeltally: another broker runs on {tmp_path / 'kafka'}: stop it, or name another folder by PIXELTALLY_DATA.",
     )
 
 
