@@ -1,7 +1,7 @@
 """What ClickHouse holds of a demonstration, beside what was sent: is every hit there exactly once?"""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from clickhouse_connect.driver.client import Client
@@ -52,20 +52,30 @@ class Proof:
         return self.impressions.is_exactly(self.sent.impressions) and self.clicks.is_exactly(self.sent.clicks)
 
 
-def prove(client: Client, run: str, requests: Sequence[Request], tally: Tally, window_ms: int) -> Proof:
+def prove(
+    client: Client,
+    run: str,
+    requests: Sequence[Request],
+    tally: Tally,
+    *,
+    window_ms: int,
+    sleep: Callable[[float], bool],
+) -> Proof | None:
     """Wait until ClickHouse holds all that was sent, or too long, and count.
 
-    `requests` are those planned, by number, up to the last one taken.
+    `requests` are those planned, by number, up to the last one taken. `sleep` says whether to stop: then
+    there is no proof.
     """
     unsent = set(tally.unsent)
     sent = recount.sent(request for request in requests if request.n not in unsent)
     until = time.monotonic() + ARRIVAL_S
-    while True:
+    while not sleep(LOOK_S):
         impressions, clicks = (_counted(client, view, run) for view in ("impressions", "clicks"))
         arrived = impressions.hits >= sent.impressions and clicks.hits >= sent.clicks
         if arrived or time.monotonic() > until:
             break
-        time.sleep(LOOK_S)
+    else:
+        return None
     expected = recount.duplicates(requests, _arrivals(client, "impressions", run), window_ms)
     return Proof(sent, impressions, clicks, expected)
 
