@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from local.clickhouse_sql import EngineError, Statement, native_header, quote, quote_name, read
+from local.clickhouse_sql import EngineError, Statement, native_block, quote, quote_name, read
 from pixeltally.errors import Refused
 
 CONFIG = Path(__file__).with_name("clickhouse.xml")
@@ -78,7 +78,7 @@ class Output:
         # The embedded engine writes no block for an empty result; clients need its columns.
         described = self._handle.query(f"DESCRIBE ({self._statement.text})", "JSONCompactEachRow")
         rows = (json.loads(line) for line in described.bytes().splitlines())
-        return native_header((row[0], row[1]) for row in rows)
+        return native_block(((row[0], row[1], b"") for row in rows), 0)
 
 
 class Engine:

@@ -194,9 +194,12 @@ def test_empty_results_keep_their_columns(client: Client, clickhouse: str) -> No
 
 
 def test_clickhouse_go_is_told_how_native_is_written(clickhouse: str) -> None:
-    hello = "SELECT displayName(), version(), revision(), timezone()"
-    _, body, _ = http(clickhouse, hello.encode(), default_format="TabSeparated")
-    assert re.fullmatch(rb"\S+\t26\.\S+\t0\tUTC\n", body)
+    hello = b"SELECT displayName(), version(), revision(), timezone()"
+    _, old, _ = http(clickhouse, hello, default_format="Native")
+    assert old.startswith(b"\4\1\x0ddisplayName()\6String")
+    assert b"\x0arevision()\6UInt32\0\0\0\0\x0atimezone()\6String\3UTC" in old
+    _, new, _ = http(clickhouse, hello, default_format="Native", client_protocol_version=54460)
+    assert new.startswith(b"\1\0\2\xff\xff\xff\xff\0\4\1\x0ddisplayName()\6String\0")
 
 
 def test_headers_that_clients_read(clickhouse: str) -> None:
