@@ -44,20 +44,25 @@ def has_metadata(servers: str) -> Check:
 
 
 def is_consumed_by(servers: str, group: str) -> Check:
-    """Has the consumer group members, and have they shared out the partitions?"""
+    """Is the consumer group stable: does it have members, and have they shared out the partitions?"""
     kafka = _Admin(servers)
 
     def check() -> bool:
         try:
-            described = kafka.client.describe_consumer_groups([group], request_timeout=TIMEOUT_S)
-            found = described[group].result()
-            return found.state == ConsumerGroupState.STABLE and bool(found.members)
+            # Not describe_consumer_groups: librdkafka 2.16 aborts on it while Kafka has no coordinator yet.
+            asked = kafka.client.list_consumer_groups(request_timeout=TIMEOUT_S, states={ConsumerGroupState.STABLE})
+            found = asked.result()
         except KafkaException as error:
-            if error.args[0].code() == KafkaError._UNSUPPORTED_FEATURE:
-                return _group_exists(servers, group)
-            return False
+            return _is_unsupported(error.args[0]) and _group_exists(servers, group)
+        if any(map(_is_unsupported, found.errors)):
+            return _group_exists(servers, group)
+        return group in {each.group_id for each in found.valid}
 
     return check
+
+
+def _is_unsupported(error: KafkaError) -> bool:
+    return bool(error.code() == KafkaError._UNSUPPORTED_FEATURE)
 
 
 class _Admin:
@@ -75,7 +80,7 @@ class _Admin:
 
 
 def _group_exists(servers: str, group: str) -> bool:
-    """For the in-memory broker, which describes no groups: it tells a stranger's heartbeat whether the
+    """For the in-memory broker, which lists no groups: it tells a stranger's heartbeat whether the
     stranger or the whole group is unknown to it."""
     host, port = servers.split(",", maxsplit=1)[0].rsplit(":", 1)
     body = struct.pack(">hhi", _HEARTBEAT, 0, 0) + _text("pixeltally") + _text(group)
