@@ -11,22 +11,21 @@ _STATEMENT_END = re.compile(r";[ \t]*$", re.MULTILINE)
 
 
 def migrate(client: Client) -> list[str]:
-    """Bring the schema of `pixeltally` up to date; the names of the files run.
+    """Bring the schema of the client's database up to date; the names of the files run.
 
     Each statement may be run again (`IF NOT EXISTS`), so a migration that was cut short is simply run again.
     """
-    client.command("CREATE DATABASE IF NOT EXISTS pixeltally ENGINE = Atomic")
     client.command(
-        "CREATE TABLE IF NOT EXISTS pixeltally.schema_migrations"
+        "CREATE TABLE IF NOT EXISTS schema_migrations"
         " (name String, applied_at DateTime('UTC') DEFAULT now())"
         " ENGINE = ReplacingMergeTree(applied_at) ORDER BY name"
     )
-    done = {row[0] for row in client.query("SELECT name FROM pixeltally.schema_migrations").result_rows}
+    done = {row[0] for row in client.query("SELECT name FROM schema_migrations").result_rows}
     missing = [name for name in migrations() if name not in done]
     for name in missing:
         for statement in statements(name):
             client.command(statement)
-        client.insert("pixeltally.schema_migrations", [[name]], column_names=["name"])
+        client.insert("schema_migrations", [[name]], column_names=["name"])
     return missing
 
 

@@ -14,7 +14,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
 from pixeltally import topics
-from pixeltally.database import connect
+from pixeltally.database import DATABASE, connect
 from pixeltally.hit import Dead
 from pixeltally.identity import hit_id
 from pixeltally.settings import Settings
@@ -165,9 +165,11 @@ class Sink:
 def run(settings: Settings) -> None:
     """Migrate, then write until SIGTERM."""
     topics.ensure(settings)
-    for name in migrate(connect(settings, database="default")):
+    connect(settings, database="default").command(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Atomic")
+    client = connect(settings)
+    for name in migrate(client):
         log.info("migrated %s", name)
-    sink = Sink(settings, connect(settings))
+    sink = Sink(settings, client)
     signal.signal(signal.SIGTERM, sink.stop)
     signal.signal(signal.SIGINT, sink.stop)
     sink.run()

@@ -5,7 +5,7 @@ partition, and the tally's head rides on it. So there is no other state to keep,
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -41,19 +41,14 @@ def restore(settings: Settings, partition: int) -> Tally:
         low, high = consumer.get_watermark_offsets(TopicPartition(topics.FACTS, partition), timeout=_POLL_S)
         if low == high:
             first, _ = consumer.get_watermark_offsets(TopicPartition(topics.HITS, partition), timeout=_POLL_S)
-            return Tally(partition, rules, Head(first - 1, 0, 0, {}))
+            return Tally(partition, rules, Head(first - 1, 0, 0))
         last = _head(next(_read(consumer, partition, high - 1, high)))
         start = TopicPartition(topics.FACTS, partition, max(last.memory_start_ms(rules), 0))
         since = consumer.offsets_for_times([start], timeout=_POLL_S)[0].offset
         since = max(since, low) if since >= 0 else high - 1
-        heads: list[Head] = [last]
-        facts: list[tuple[int, Sequence[Fact]]] = []
+        tally = Tally(partition, rules, last)
         for message in _read(consumer, partition, since, high):
-            heads.append(_head(message))
-            facts.append((heads[-1].arrived, _facts(message)))
-        # A worker that lost the partition may have written after its successor: the furthest head counts.
-        tally = Tally(partition, rules, max(heads, key=lambda head: head.offset))
-        tally.recall(facts)
+            tally.recall(_head(message), _facts(message))
         return tally
     finally:
         consumer.close()

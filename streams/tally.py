@@ -4,7 +4,7 @@ A tally is a function of the messages applied to it, in order, and of nothing el
 may therefore be given out again, by this or another worker, and says the same.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -26,6 +26,11 @@ class Rules:
     attribution_window_ms: int
     lateness_ms: int
 
+    @property
+    def memory_ms(self) -> int:
+        """Requests are judged against those that arrived in the same span of this length, or the one before."""
+        return max(self.duplicate_window_ms, self.attribution_window_ms, MINUTE_MS)
+
     @classmethod
     def of(cls, settings: Settings) -> "Rules":
         """The rules that the settings ask for."""
@@ -42,14 +47,15 @@ class Head(msgspec.Struct):
     offset: int  #: of the last message applied
     arrived: int  #: when the broker took that message, epoch milliseconds
     watermark: int  #: newest hit time that is not ahead of the broker's clock, epoch milliseconds
-    nodes: dict[str, int]  #: highest `seq` seen of each node
+    nodes: dict[str, int] = {}  #: highest `seq` seen of each node
+    told_offset: int = -1  #: the rows of messages up to this one have been told
+    told_watermark: int = 0  #: the watermark at that message
 
     def memory_start_ms(self, rules: Rules) -> int:
         """No fact that the broker took before this matters to the messages that follow."""
-        span = max(rules.attribution_window_ms, rules.duplicate_window_ms, 1)
-        remembered = (self.arrived // span - 1) * span
-        still_open = self.watermark - rules.lateness_ms - 2 * MINUTE_MS - AHEAD_MS
-        return min(remembered, still_open)
+        remembered = (self.arrived // rules.memory_ms - 1) * rules.memory_ms
+        untold = self.told_watermark - rules.lateness_ms - 2 * MINUTE_MS - AHEAD_MS
+        return min(remembered, untold)
 
 
 class Tally:
@@ -58,10 +64,14 @@ class Tally:
     def __init__(self, partition: int, rules: Rules, head: Head) -> None:
         self.head = head
         self._rules = rules
-        self._counted: Memory[int] = Memory(rules.duplicate_window_ms)
-        self._impressions: Memory[Impression] = Memory(rules.attribution_window_ms)
-        self._windows = Windows(partition, rules.lateness_ms)
+        self._counted: Memory[int] = Memory(rules.memory_ms)
+        self._impressions: Memory[Impression] = Memory(rules.memory_ms)
+        # A minute that began before what is recalled may lack hits, but has been told: it counts as closed.
+        start = head.memory_start_ms(rules) + AHEAD_MS
+        self._windows = Windows(partition, rules.lateness_ms, -(-start // MINUTE_MS) * MINUTE_MS)
         self._units: dict[Unit, int] = {}
+        self._told_offset = head.told_offset
+        self._recalled = -1
 
     def apply(self, batch: Batch) -> bytes:
         """Count the next message in; its facts, as lines."""
@@ -73,33 +83,37 @@ class Tally:
         duplicates = duplicate.mark(hits, requests, self._counted, rules.duplicate_window_ms)
         impressions = attribution.join(hits, pixels, self._impressions, rules.attribution_window_ms)
         for hit, is_duplicate, impression in zip(hits, duplicates, impressions, strict=True):
-            attributed = impression is not None
-            self._windows.add(hit, batch.arrived, is_duplicate, attributed, batch.offset)
+            if not self._windows.add(hit, batch.arrived, is_duplicate, impression is not None):
+                self._windows.recount(hit, batch.offset)
         head.watermark = _watermark(head.watermark, hits, batch.arrived)
         head.offset, head.arrived = batch.offset, batch.arrived
         self._windows.close(head.watermark, batch.offset)
         return _fact_lines(batch, duplicates, impressions)
 
-    def recall(self, messages: Iterable[tuple[int, Sequence[Fact]]]) -> None:
-        """Take up the count from the facts, (arrived, facts) by message, given out since `memory_start_ms`.
-
-        Minutes that began earlier may lack hits, so nothing is told of them.
-        """
-        complete_from = self.head.memory_start_ms(self._rules) + AHEAD_MS
-        for arrived, facts in messages:
-            self._turn(arrived)
-            pixels, requests = self._keys(facts)
-            duplicate.recall(facts, requests, self._counted)
-            attribution.join(facts, pixels, self._impressions, 0)
-            for fact in facts:
-                if complete_from <= fact.ts // MINUTE_MS * MINUTE_MS and fact.ts <= arrived + AHEAD_MS:
-                    attributed = bool(fact.impression_id)
-                    self._windows.add(fact, arrived, fact.duplicate, attributed, self.head.offset)
-        self._windows.close(self.head.watermark, self.head.offset)
+    def recall(self, head: Head, facts: Sequence[Fact]) -> None:
+        """Take up the count from one message of facts; from all since `memory_start_ms`, in order."""
+        if head.offset <= self._recalled:
+            return  # a worker that had lost the partition said again what its successor had said
+        self._recalled = head.offset
+        if head.offset > self.head.offset:
+            self.head = head
+        self._turn(head.arrived)
+        pixels, requests = self._keys(facts)
+        duplicate.recall(facts, requests, self._counted)
+        attribution.join(facts, pixels, self._impressions, 0)
+        for fact in facts:
+            in_time = self._windows.add(fact, head.arrived, fact.duplicate, bool(fact.impression_id))
+            if not in_time and head.offset > self._told_offset:
+                self._windows.recount(fact, head.offset)
+        self._windows.close(head.watermark, head.offset)
 
     def tell(self) -> list[Minute]:
         """The window rows that have changed since they were last told."""
         return self._windows.tell(self.head.offset)
+
+    def told(self) -> None:
+        """What `tell` gave last is in Kafka: nobody has to tell it again."""
+        self.head.told_offset, self.head.told_watermark = self.head.offset, self.head.watermark
 
     def _turn(self, arrived_ms: int) -> None:
         self._counted.turn(arrived_ms)

@@ -41,28 +41,34 @@ class Windows:
     is told as `late`, and is then recounted from facts.
     """
 
-    def __init__(self, partition: int, lateness_ms: int) -> None:
+    def __init__(self, partition: int, lateness_ms: int, closed_before_ms: int) -> None:
         self._partition = partition
         self._lateness_ms = lateness_ms
         self._open: dict[Place, Window] = {}
         self._changed: set[Place] = set()
         self._rows: list[Minute] = []
-        self._closed_before_ms = 0
+        self._closed_before_ms = closed_before_ms
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, hit: Hit, arrived_ms: int, duplicate: bool, attributed: bool, version: int) -> None:
-        """Count a hit, which the broker took at `arrived_ms`, into its minute."""
-        place = (hit.ts // MINUTE_MS * MINUTE_MS, unit_of(hit))
-        if place[0] < self._closed_before_ms or hit.ts > arrived_ms + AHEAD_MS:
-            self._rows.append(self._row(place, Window(), version, late=True))
-            return
+    def add(self, hit: Hit, arrived_ms: int, duplicate: bool, attributed: bool) -> bool:
+        """Count a hit, which the broker took at `arrived_ms`, into its minute; False where it is out of time."""
+        minute_ms = hit.ts // MINUTE_MS * MINUTE_MS
+        if minute_ms < self._closed_before_ms or hit.ts > arrived_ms + AHEAD_MS:
+            return False
+        place = (minute_ms, unit_of(hit))
         window = self._open.get(place)
         if window is None:
             window = self._open[place] = Window()
         window.add(hit, duplicate, attributed)
         self._changed.add(place)
+        return True
+
+    def recount(self, hit: Hit, version: int) -> None:
+        """Have the minute of a hit out of time recounted from facts."""
+        place = (hit.ts // MINUTE_MS * MINUTE_MS, unit_of(hit))
+        self._rows.append(self._row(place, Window(), version, late=True))
 
     def close(self, watermark_ms: int, version: int) -> None:
         """Close the minutes that end no later than the watermark less the lateness."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import faust
 import msgspec
+from setproctitle import setproctitle
 
 from pixeltally import topics
 from pixeltally.hit import Dead
@@ -33,9 +34,20 @@ GROUP = "pixeltally-streams"
 
 def run(settings: Settings) -> None:
     """Run one worker until SIGTERM."""
+    for chatty in ("mode", "faust", "aiokafka"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     topics.ensure(settings)
     app = build(settings)
-    faust.Worker(app, loglevel="WARN", redirect_stdouts=False).execute_from_commandline()
+    _Process(
+        app, loglevel="WARN", quiet=True, override_logging=False, redirect_stdouts=False
+    ).execute_from_commandline()
+
+
+class _Process(faust.Worker):  # type: ignore[misc]  # faust has no types for it
+    """Faust's process, under its tier's name."""
+
+    def _setproctitle(self, info: str, *, ident: str = "") -> None:
+        setproctitle("pixeltally streams")
 
 
 def build(settings: Settings) -> faust.App:
@@ -44,6 +56,7 @@ def build(settings: Settings) -> faust.App:
         GROUP,
         broker="kafka://" + settings.kafka_servers.replace(",", ";kafka://"),
         store="memory://",
+        datadir=str(settings.data / "streams"),
         web_enabled=False,
         topic_allow_declare=False,
         topic_disable_leader=True,
@@ -96,7 +109,8 @@ class Worker:
                 rows = tally.tell()
                 if rows:
                     value = b"\n".join(map(msgspec.json.encode, rows))
-                    await self._minutes.send(partition=partition, value=value)
+                    await (await self._minutes.send(partition=partition, value=value))
+                tally.told()
 
     async def _apply(self, message: Any) -> list[Any]:
         """Count a message in, unless it has been; what was sent of it."""

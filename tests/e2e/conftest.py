@@ -1,18 +1,13 @@
 """A browser before the live page, and the page before a ClickHouse that can be taken away."""
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+from processes import answers, free_port, tier, wait_until
 
 #: The browser itself must not speak to anyone either.
 QUIET = [
@@ -42,8 +37,8 @@ class Site:
 
     def __init__(self, data: Path) -> None:
         self._data = data
-        self._clickhouse_port, self._live_port = _free_port(), _free_port()
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._clickhouse_port, self._live_port = free_port(), free_port()
+        self._running: dict[str, Popen[str]] = {}
         self.clickhouse = f"http://127.0.0.1:{self._clickhouse_port}"
         self.url = f"http://127.0.0.1:{self._live_port}"
 
@@ -53,27 +48,24 @@ class Site:
     def start_clickhouse(self) -> None:
         self._start("clickhouse", f"{self.clickhouse}/ping")
 
-    def stop(self, tier: str) -> int:
+    def stop(self, name: str) -> int:
         """Stop a tier as a supervisor does; its exit code."""
-        process = self._running.pop(tier)
+        process = self._running.pop(name)
         process.terminate()
-        return process.wait(20)
+        process.communicate(timeout=40)
+        return process.returncode
 
     def stop_all(self) -> None:
-        for tier in list(self._running):
-            self.stop(tier)
+        for name in list(self._running):
+            self.stop(name)
 
-    def _start(self, tier: str, answers_at: str) -> None:
-        environ = {
-            "PIXELTALLY_DATA": str(self._data),
+    def _start(self, name: str, answers_at: str) -> None:
+        ports = {
             "PIXELTALLY_CLICKHOUSE_PORT": str(self._clickhouse_port),
             "PIXELTALLY_LIVE_PORT": str(self._live_port),
         }
-        command = [sys.executable, "-c", "from pixeltally.cli import main; main()", tier]
-        process = self._running[tier] = subprocess.Popen(command, env=os.environ | environ)
-        while not _answers(answers_at):
-            assert process.poll() is None, f"{tier} ended"
-            time.sleep(0.05)
+        process = self._running[name] = tier(name, self._data, **ports)
+        wait_until(lambda: answers(answers_at, process), name)
 
 
 @pytest.fixture
@@ -82,16 +74,3 @@ def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path)
     yield site
     site.stop_all()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
-def _answers(url: str) -> bool:
-    try:
-        urllib.request.urlopen(url, timeout=2).close()
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
-    return True

@@ -32,7 +32,7 @@ def _every_round_reads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def traffic(seed: int, count: int, from_ms: int, to_ms: int) -> list[Fact]:
     """Some of everything: opens, clicks, bots, duplicates, the same visitor in several ad units."""
-    draw = random.Random(seed)
+    draw = random.Random(seed)  # noqa: S311
     return [
         fact(
             draw.randrange(from_ms, to_ms),

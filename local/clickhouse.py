@@ -1,0 +1,72 @@
+"""Tier `pixeltally clickhouse`: the embedded ClickHouse engine behind ClickHouse's HTTP interface."""
+
+import logging
+import signal
+import threading
+import time
+
+import waitress  # type: ignore[import-untyped]
+
+from local.clickhouse_engine import Engine
+from local.clickhouse_http import Interface
+from pixeltally.errors import Refused
+from pixeltally.settings import Settings
+
+log = logging.getLogger("clickhouse")
+
+#: Requests that are answered at once; more wait.
+THREADS = 32
+#: How long running requests may take to finish after SIGTERM; then their queries are killed.
+DRAIN_S = 30.0
+_INBUF_BYTES = 16 << 20
+
+
+def run(settings: Settings) -> None:
+    """Serve `settings.data/clickhouse` on `settings.clickhouse_port` until SIGTERM or SIGINT.
+
+    Then running requests finish and the engine closes. Raises Refused where the port or the folder can't be
+    used.
+    """
+    stop = threading.Event()
+    engine = Engine((settings.data / "clickhouse").absolute())
+    try:
+        interface = Interface(engine)
+        server = _listen(interface, settings.host, settings.clickhouse_port)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        threading.Thread(target=server.run, daemon=True).start()
+        log.info("clickhouse listens on http://%s:%d", settings.host, settings.clickhouse_port)
+        stop.wait()
+        if not interface.drain(DRAIN_S):
+            engine.kill()
+            interface.drain(DRAIN_S)
+        _flush(server)
+    finally:
+        engine.close()
+
+
+def _listen(interface: Interface, host: str, port: int) -> waitress.server.BaseWSGIServer:
+    try:
+        return waitress.create_server(
+            interface,
+            host=host,
+            port=port,
+            threads=THREADS,
+            ident=None,
+            recv_bytes=1 << 18,
+            send_bytes=1,  # an answer leaves with the thread that made it
+            inbuf_overflow=_INBUF_BYTES,  # larger request bodies wait on the disk, not in memory
+            max_request_body_size=1 << 40,
+            channel_request_lookahead=1,  # so that a client's leaving is seen while its query runs
+        )
+    except OSError as error:
+        raise Refused(
+            f"Port {port} of {host} can't be used ({error.strerror}); set PIXELTALLY_CLICKHOUSE_PORT."
+        ) from None
+
+
+def _flush(server: waitress.server.BaseWSGIServer) -> None:
+    """Wait until what was answered has been sent, or its clients read nothing for long."""
+    end = time.monotonic() + DRAIN_S
+    while time.monotonic() < end and any(each.total_outbufs_len for each in list(server.active_channels.values())):
+        time.sleep(0.01)

@@ -1,0 +1,48 @@
+"""What must hold before a part is started: its port is free, its folder can be written."""
+
+import os
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+
+from pixeltally.errors import Refused
+
+#: Below this much free space nothing is started: a log that can't grow loses hits.
+MIN_FREE_BYTES = 200 * 1024 * 1024
+
+
+def free_port(host: str) -> int:
+    """A port that nothing listens on at this moment."""
+    with socket.create_server((host, 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def require_port(host: str, port: int, variable: str) -> None:
+    """Refuse if `port` can't be bound; `variable` is the setting that chooses another."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise Refused(
+            f"port {port} on {host} can't be used ({reason}): stop what holds it, or set {variable} to a free one."
+        ) from None
+
+
+def require_folder(path: Path) -> None:
+    """Make the folder; refuse if it can't be written or its disk is nearly full."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path) as probe:
+            probe.write(b"\0")
+    except OSError as error:
+        raise Refused(
+            f"the folder {path} can't be written ({error.strerror}): mend that, or name another by PIXELTALLY_DATA."
+        ) from None
+    free = shutil.disk_usage(path).free
+    if free < MIN_FREE_BYTES:
+        raise Refused(
+            f"the disk of {path} has only {free >> 20} MB left and {MIN_FREE_BYTES >> 20} MB are needed: "
+            "free some, or name another folder by PIXELTALLY_DATA."
+        )

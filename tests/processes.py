@@ -1,0 +1,73 @@
+"""Processes and ports for tests that start real parts."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+#: Starts a broker on a data folder: `start(data, port, **environ) -> (process, bootstrap servers)`.
+StartBroker = Callable[..., "tuple[subprocess.Popen[str], str]"]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def tier(name: str, data: Path, **environ: str) -> "subprocess.Popen[str]":
+    """Start `pixeltally NAME` on `data`; a variable set to "" is unset."""
+    env = {**os.environ, "PIXELTALLY_DATA": str(data), **environ}
+    command = [sys.executable, "-c", "from pixeltally.cli import main; main()", name]
+    return subprocess.Popen(  # noqa: S603
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_until(true: Callable[[], object], what: str, timeout_s: float = 60) -> None:
+    until = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < until, f"not within {timeout_s} s: {what}"
+        time.sleep(0.05)
+
+
+def answers(url: str, process: "subprocess.Popen[str]") -> bool:
+    """Whether a GET of `url` succeeds; the process that it is of must be alive."""
+    assert process.poll() is None, process.communicate()
+    try:
+        urllib.request.urlopen(url, timeout=2).close()  # noqa: S310
+    except OSError:
+        return False
+    return True
+
+
+def wait_for_kafka(servers: str, process: "subprocess.Popen[str]") -> None:
+    admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+
+    def answers() -> bool:
+        assert process.poll() is None, process.communicate()
+        try:
+            return bool(admin.list_topics(timeout=1).brokers)
+        except KafkaException:
+            return False
+
+    wait_until(answers, f"Kafka on {servers}")
+
+
+def with_environ(name: str, value: str) -> list[psutil.Process]:
+    """All running processes that were started with this environment variable."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(name) == value:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found

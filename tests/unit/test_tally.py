@@ -1,0 +1,154 @@
+"""The streams tier's counts equal the naive recount, whatever order, redelivery, lateness or crash comes."""
+
+import json
+import uuid
+from collections import defaultdict
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pixeltally.hit import Fact
+from streams.batch import parse
+from streams.tally import Head, Rules, Tally
+from tests import recount
+
+RULES = Rules(duplicate_window_ms=60_000, attribution_window_ms=300_000, lateness_ms=60_000)
+START = 1_700_000_000_000 // RULES.memory_ms * RULES.memory_ms
+
+facts_of = msgspec.json.Decoder(Fact).decode_lines
+
+
+@st.composite
+def traffic(draw):
+    """Messages of one partition: [(arrived, [hit])], from two nodes, with late, early and redelivered hits."""
+    messages, shipped = [], {"a": [], "b": []}
+    now = START + draw(st.integers(0, RULES.memory_ms))
+    for _ in range(draw(st.integers(1, 12))):
+        now += draw(st.sampled_from([10, 1_000, 20_000, 61_000, 400_000]))
+        node = draw(st.sampled_from(["a", "b"]))
+        hits = []
+        for _ in range(draw(st.integers(0, 6))):
+            seq = len(shipped[node])
+            age = draw(st.sampled_from([0, 0, 0, 500, 30_000, 59_999, 60_000, 150_000, 1_000_000, -50_000, -3_600_000]))
+            hit = {
+                "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{node}{seq}")),
+                "ts": now - age,
+                "kind": draw(st.sampled_from(["impression", "impression", "open", "view", "click"])),
+                "advertiser": "acme",
+                "campaign": "spring",
+                "creative": draw(st.sampled_from(["banner", "video"])),
+                "visitor": draw(st.integers(1, 3)) << 62,
+                "node": node,
+                "seq": seq,
+            }
+            shipped[node].append(hit)
+            hits.append(hit)
+        again = draw(st.integers(0, 3))
+        before = shipped[node][: len(shipped[node]) - len(hits)]
+        messages.append((now, (before[-again:] if again else []) + hits))
+    return messages
+
+
+class Log:
+    """What workers give out: the facts topic and the rows told, as a sink keeps them."""
+
+    def __init__(self):
+        self.facts = []
+        self.rows = {}
+
+    def restore(self):
+        """A tally as `streams.restore` makes it."""
+        if not self.facts:
+            return Tally(0, RULES, Head(-1, 0, 0))
+        last = decoded(self.facts[-1][0])
+        tally = Tally(0, RULES, last)
+        for head, value in self.facts:
+            if decoded(head).arrived >= last.memory_start_ms(RULES):
+                tally.recall(decoded(head), facts_of(value))
+        return tally
+
+    def apply(self, tally, offset, message):
+        arrived, hits = message
+        value = b"\n".join(json.dumps(hit).encode() for hit in hits)
+        batch, dead = parse("hits", 0, offset, arrived, value)
+        assert not dead
+        facts = tally.apply(batch)
+        self.facts.append((msgspec.json.encode(tally.head), facts))
+
+    def tell(self, tally):
+        for row in tally.tell():
+            place = (row.minute, (row.advertiser, row.campaign, row.creative, row.placement), row.late)
+            known = self.rows.get(place)
+            if known is not None and known.version == row.version:
+                assert known == row, "the same version must say the same"
+            if known is None or known.version < row.version:
+                self.rows[place] = row
+        tally.told()
+
+
+def decoded(head):
+    return msgspec.json.decode(head, type=Head)
+
+
+@settings(max_examples=400, deadline=None)
+@given(traffic(), st.data())
+def test_counts_equal_the_recount_through_crashes_and_two_workers_at_once(messages, data):
+    log = Log()
+    tally, stale = log.restore(), None
+    for offset, message in enumerate(messages):
+        event = data.draw(st.sampled_from(["go", "go", "tell", "crash", "lose"]))
+        if event == "tell":
+            log.tell(tally)
+        elif event == "crash":
+            tally = log.restore()
+        elif event == "lose":
+            stale, tally = tally, log.restore()
+        log.apply(tally, offset, message)
+        if stale is not None and stale.head.offset == offset - 1 and data.draw(st.booleans()):
+            log.apply(stale, offset, message)
+            log.tell(stale)
+    log.tell(log.restore())
+    log.tell(tally)
+    check(log, messages)
+
+
+def check(log, messages):
+    expected = recount.judge(messages, RULES.duplicate_window_ms, RULES.attribution_window_ms, RULES.memory_ms)
+    given_out = {fact.id: (fact.duplicate, fact.impression_id) for _, value in log.facts for fact in facts_of(value)}
+    assert given_out == {id: (duplicate, found) for id, (_, duplicate, found) in expected.items()}
+    late = {(minute, unit) for minute, unit, is_late in log.rows if is_late}
+    told = {(minute, unit): row for (minute, unit, is_late), row in log.rows.items() if not is_late}
+    counts = recount.minutes(expected)
+    for place, row in counts.items():
+        if place not in late:
+            assert {name: getattr(told[place], name) for name in row} == row, place
+    assert set(told) | late == set(counts)
+    assert late <= out_of_time(messages)
+
+
+def out_of_time(messages):
+    """Minutes that have a hit which came after their close, or from a clock that ran ahead."""
+    result, newest, shipped = set(), 0, defaultdict(lambda: -1)
+    for arrived, hits in messages:
+        fresh = [hit for hit in hits if hit["seq"] > shipped[hit["node"]]]
+        for hit in fresh:
+            shipped[hit["node"]] = hit["seq"]
+            minute = hit["ts"] // 60_000 * 60_000
+            closed = minute + 60_000 + RULES.lateness_ms <= newest
+            if closed or hit["ts"] > arrived + 60_000:
+                result.add((minute // 1000, ("acme", "spring", hit["creative"], "")))
+        newest = max([newest, *(hit["ts"] for hit in fresh if hit["ts"] <= arrived)])
+    return result
+
+
+def test_a_line_that_is_no_hit_goes_to_the_dead_and_the_others_count():
+    good = {"id": "x", "ts": START, "kind": "impression", "advertiser": "a", "campaign": "b", "visitor": 1}
+    value = b'{"id":\n\xff\xfe\n' + json.dumps({**good, "node": "n", "seq": 1}).encode() + b'\n{"ts":"x"}'
+    batch, dead = parse("pixeltally.hits", 2, 7, START, value)
+    assert [hit.id for hit in batch.hits] == ["x"]
+    assert [(each.reason, each.origin) for each in dead] == [
+        ("not-a-hit", "pixeltally.hits/2@7#0"),
+        ("not-a-hit", "pixeltally.hits/2@7#1"),
+        ("not-a-hit", "pixeltally.hits/2@7#3"),
+    ]
