@@ -6,6 +6,7 @@ ahead of the first start.
 """
 
 import fcntl
+import functools
 import hashlib
 import os
 import re
@@ -30,6 +31,7 @@ from pixeltally.topics import MAX_MESSAGE_BYTES
 
 HERE = Path(__file__).parent
 MIN_JAVA = 17
+CONFIG = "server.properties"
 
 #: Maven downloads some 60 MB on the first run.
 RESOLVE_TIMEOUT_S = 600
@@ -63,10 +65,11 @@ def run(settings: Settings) -> None:
     _require_alone(folder)
     if not (folder / "log" / "meta.properties").exists():
         _format(java, classpath, folder)
-    config = _write_config(folder, folder / "log", settings.host, settings.kafka_port)
-    command = _command(java, classpath, [f"-XX:SharedArchiveFile={_archive(java)}"], config)
+    _write_config(folder, "log", settings.host, settings.kafka_port)
+    command = _command(java, classpath, f"-XX:SharedArchiveFile={_archive(java)}")
+    os.chdir(folder)
     # One process, named after its tier: killing it leaves nothing behind.
-    os.execv(java, command)  # noqa: S606
+    os.execve(java, command, _environ())  # noqa: S606
 
 
 def prepare() -> None:
@@ -154,6 +157,7 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
 
 
+@functools.cache
 def _version_text(java: str) -> str:
     return subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
 
@@ -184,7 +188,7 @@ def _format(java: str, classpath: str, folder: Path) -> None:
     """Format the storage in full or not at all: a kill half-way leaves nothing that looks formatted."""
     part = folder / "log.part"
     shutil.rmtree(part, ignore_errors=True)
-    config = _write_config(folder, part, "127.0.0.1", 0)
+    _write_config(folder, part.name, "127.0.0.1", 0)
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     tool = [
         *JVM_OPTIONS,
@@ -194,7 +198,9 @@ def _format(java: str, classpath: str, folder: Path) -> None:
         "kafka.tools.StorageTool",
     ]
     done = subprocess.run(
-        [java, *tool, "format", "--cluster-id", cluster, "--config", str(config)],
+        [java, *tool, "format", "--cluster-id", cluster, "--config", CONFIG],
+        cwd=folder,
+        env=_environ(),
         capture_output=True,
         text=True,
         check=False,
@@ -204,7 +210,9 @@ def _format(java: str, classpath: str, folder: Path) -> None:
     part.rename(folder / "log")
 
 
-def _write_config(folder: Path, log: Path, host: str, port: int) -> Path:
+def _write_config(folder: Path, log: str, host: str, port: int) -> None:
+    """Write the broker's configuration into its folder, which is also its working directory: paths are
+    relative, since a comma or a letter outside ASCII in one would mean something else in this file."""
     # A client on this machine can't connect to a wildcard; who serves others sets a real address.
     advertised = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
     # Another one each time: nobody but the broker itself uses it, and stacks run side by side.
@@ -218,7 +226,7 @@ def _write_config(folder: Path, log: Path, host: str, port: int) -> Path:
         "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "inter.broker.listener.name": "BROKER",
         "controller.listener.names": "CONTROLLER",
-        "log.dirs": log.absolute(),
+        "log.dirs": log,
         "log.retention.hours": 7 * 24,
         "message.max.bytes": MAX_MESSAGE_BYTES,
         "replica.fetch.max.bytes": MAX_MESSAGE_BYTES,
@@ -241,14 +249,17 @@ def _write_config(folder: Path, log: Path, host: str, port: int) -> Path:
         "num.network.threads": 2,
         "num.io.threads": 4,
     }
-    path = folder / "server.properties"
-    _replace(path, "".join(f"{name}={value}\n" for name, value in properties.items()))
-    return path
+    _replace(folder / CONFIG, "".join(f"{name}={value}\n" for name, value in properties.items()))
 
 
-def _command(java: str, classpath: str, options: list[str], config: Path) -> list[str]:
+def _command(java: str, classpath: str, archive: str) -> list[str]:
     named = "-Dpixeltally.tier=pixeltally broker"
-    return [java, named, *JVM_OPTIONS, *options, "-cp", classpath, "kafka.Kafka", str(config)]
+    return [java, named, *JVM_OPTIONS, archive, "-cp", classpath, "kafka.Kafka", CONFIG]
+
+
+def _environ() -> dict[str, str]:
+    """In the C locale Java can't open a path with letters outside ASCII."""
+    return {**os.environ, "LC_ALL": "C.UTF-8"}
 
 
 # The fast start
@@ -261,9 +272,11 @@ def _train(java: str, classpath: str, archive: Path) -> None:
         folder = Path(temporary)
         port = free_port("127.0.0.1")
         _format(java, classpath, folder)
-        config = _write_config(folder, folder / "log", "127.0.0.1", port)
-        command = _command(java, classpath, [f"-XX:ArchiveClassesAtExit={part}"], config)
-        broker = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        _write_config(folder, "log", "127.0.0.1", port)
+        command = _command(java, classpath, f"-XX:ArchiveClassesAtExit={part}")
+        broker = subprocess.Popen(
+            command, cwd=folder, env=_environ(), stderr=subprocess.DEVNULL
+        )
         try:
             answers = _wait_for_metadata(broker, port)
             broker.send_signal(signal.SIGTERM)

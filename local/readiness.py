@@ -1,20 +1,25 @@
-"""Questions whose answer says that a part is ready. Each blocks for two seconds at most."""
+"""Questions whose answer says that a part is ready. Each blocks for a few seconds at most.
+
+Kafka is asked in its own protocol, in requests that need no client: librdkafka's admin client can abort the
+whole process when it describes a group while the broker starts (librdkafka issue 4605), and this process
+supervises all others.
+"""
 
 import socket
 import struct
 from collections.abc import Callable
-from contextlib import suppress
 from http.client import HTTPException
 from urllib.request import urlopen
-
-from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
 
 TIMEOUT_S = 2.0
 
 Check = Callable[[], bool]
 
+_METADATA = 3
+_FIND_COORDINATOR = 10
 _HEARTBEAT = 12
+_DESCRIBE_GROUPS = 15
+
 _GROUP_ID_NOT_FOUND = 69
 
 
@@ -33,64 +38,91 @@ def answers(url: str) -> Check:
 
 def has_metadata(servers: str) -> Check:
     """Does Kafka name its brokers?"""
-    kafka = _Admin(servers)
 
     def check() -> bool:
-        with suppress(KafkaException):
-            return bool(kafka.client.list_topics(timeout=TIMEOUT_S).brokers)
-        return False
+        try:
+            return _ask(_first(servers), _METADATA, _int32(0)).int32() > 0
+        except (OSError, struct.error):
+            return False
 
     return check
 
 
 def is_consumed_by(servers: str, group: str) -> Check:
-    """Is the consumer group stable: does it have members, and have they shared out the partitions?"""
-    kafka = _Admin(servers)
+    """Has the consumer group members, and have they shared out the partitions?"""
 
     def check() -> bool:
         try:
-            # Not describe_consumer_groups: librdkafka 2.16 aborts on it while Kafka has no coordinator yet.
-            asked = kafka.client.list_consumer_groups(request_timeout=TIMEOUT_S, states={ConsumerGroupState.STABLE})
-            found = asked.result()
-        except KafkaException as error:
-            return _is_unsupported(error.args[0]) and _group_exists(servers, group)
-        if any(map(_is_unsupported, found.errors)):
-            return _group_exists(servers, group)
-        return group in {each.group_id for each in found.valid}
+            found = _ask(_first(servers), _FIND_COORDINATOR, _text(group))
+            error, _node, host, port = found.int16(), found.int32(), found.text(), found.int32()
+            return not error and _is_stable((host, port), group)
+        except (OSError, struct.error):
+            return False
 
     return check
 
 
-def _is_unsupported(error: KafkaError) -> bool:
-    return bool(error.code() == KafkaError._UNSUPPORTED_FEATURE)
+def _is_stable(coordinator: tuple[str, int], group: str) -> bool:
+    try:
+        described = _ask(coordinator, _DESCRIBE_GROUPS, _int32(1) + _text(group))
+    except struct.error:
+        return _exists(coordinator, group)
+    _count, error, _name, state = described.int32(), described.int16(), described.text(), described.text()
+    _type, _protocol, members = described.text(), described.text(), described.int32()
+    return not error and state == "Stable" and members > 0
 
 
-class _Admin:
-    """A client that is made when first asked, and once."""
-
-    def __init__(self, servers: str) -> None:
-        self._servers = servers
-        self._client: AdminClient | None = None
-
-    @property
-    def client(self) -> AdminClient:
-        if self._client is None:
-            self._client = AdminClient({"bootstrap.servers": self._servers, "log_level": 0})
-        return self._client
+def _exists(coordinator: tuple[str, int], group: str) -> bool:
+    """For the in-memory broker, which hangs up on whoever asks for a group: it does tell a stranger's
+    heartbeat whether the stranger or the whole group is unknown to it."""
+    stranger = _text(group) + _int32(-1) + _text("nobody")
+    return _ask(coordinator, _HEARTBEAT, stranger).int16() != _GROUP_ID_NOT_FOUND
 
 
-def _group_exists(servers: str, group: str) -> bool:
-    """For the in-memory broker, which lists no groups: it tells a stranger's heartbeat whether the
-    stranger or the whole group is unknown to it."""
+# Kafka's protocol: https://kafka.apache.org/protocol
+
+
+class _Answer:
+    """Reads values one after the other; raises `struct.error` where the answer is too short."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._at = 0
+
+    def int16(self) -> int:
+        return self._next(">h")
+
+    def int32(self) -> int:
+        return self._next(">i")
+
+    def text(self) -> str:
+        length = self.int16()
+        self._at += length
+        return self._content[self._at - length : self._at].decode()
+
+    def _next(self, layout: str) -> int:
+        (value,) = struct.unpack_from(layout, self._content, self._at)
+        self._at += struct.calcsize(layout)
+        return int(value)
+
+
+def _ask(server: tuple[str, int], request: int, body: bytes) -> _Answer:
+    """Send a request of version 0 and return its answer."""
+    message = struct.pack(">hhi", request, 0, 0) + _text("pixeltally") + body
+    with socket.create_connection(server, TIMEOUT_S) as connection, connection.makefile("rb") as reader:
+        connection.sendall(_int32(len(message)) + message)
+        answer = _Answer(reader.read(_Answer(reader.read(4)).int32()))
+        answer.int32()  # says which request this answers
+        return answer
+
+
+def _first(servers: str) -> tuple[str, int]:
     host, port = servers.split(",", maxsplit=1)[0].rsplit(":", 1)
-    body = struct.pack(">hhi", _HEARTBEAT, 0, 0) + _text("pixeltally") + _text(group)
-    body += struct.pack(">i", -1) + _text("nobody")
-    with suppress(OSError), socket.create_connection((host, int(port)), TIMEOUT_S) as connection:
-        connection.sendall(struct.pack(">i", len(body)) + body)
-        with connection.makefile("rb") as reader:
-            answer = reader.read(10)
-        return len(answer) == 10 and struct.unpack(">iih", answer)[2] != _GROUP_ID_NOT_FOUND
-    return False
+    return host.strip("[]"), int(port)
+
+
+def _int32(value: int) -> bytes:
+    return struct.pack(">i", value)
 
 
 def _text(value: str) -> bytes:

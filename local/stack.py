@@ -28,7 +28,6 @@ from pixeltally.settings import Settings, variable
 LOCK_TIMEOUT_S = 6
 CHECK_EVERY_S = 0.1
 REMIND_EVERY_S = 30
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def up(settings: Settings) -> int:
@@ -103,7 +102,7 @@ class Stack:
         except BaseException:
             self._lock.close()
             raise
-        self._handlers = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
+        self._handlers = {number: signal.signal(number, self._on_signal) for number in _signals()}
         self._thread = threading.Thread(target=self._run, name="stack")
         self._thread.start()
         while not self._settled.wait(1):
@@ -116,9 +115,7 @@ class Stack:
         self._ask()
         while self._thread.is_alive():
             self._thread.join(1)
-        assert self._guard.stdin
-        self._guard.stdin.close()
-        self._guard.wait()
+        self._guard.communicate()
         self._lock.close()
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
@@ -138,6 +135,8 @@ class Stack:
         try:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(self._supervise())
+        except BaseException as error:
+            self._error = error
         finally:
             self._stopping.set()
             self._settled.set()
@@ -186,7 +185,6 @@ class Stack:
         assert self._guard.stdin
         with suppress(OSError):  # without its guard a stack still counts
             self._guard.stdin.write(f"{entry}\n".encode())
-            self._guard.stdin.flush()
 
 
 # What a stack needs before it starts
@@ -235,11 +233,18 @@ def _require_ports(settings: Settings) -> None:
 def _start_guard(lock: IO[bytes]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-I", str(Path(__file__).with_name("guard.py"))],
+        bufsize=0,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         pass_fds=[lock.fileno()],
         start_new_session=True,
     )
+
+
+def _signals() -> list[signal.Signals]:
+    """The signals that ask a stack to stop; who started it with nohup wants it to outlive the terminal."""
+    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM] + ([] if ignored else [signal.SIGHUP])
 
 
 def _environ(settings: Settings) -> dict[str, str]:

@@ -20,9 +20,17 @@ from confluent_kafka.admin import AdminClient
 StartBroker = Callable[..., "tuple[subprocess.Popen[str], str]"]
 
 
+_given_out: set[int] = set()
+
+
 def free_port() -> int:
+    """A free port, another one each time."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
+        port = int(taken.getsockname()[1])
+    if port in _given_out:
+        return free_port()
+    _given_out.add(port)
+    return port
 
 
 def tier(name: str, data: Path, **environ: str) -> "subprocess.Popen[str]":

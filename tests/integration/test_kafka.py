@@ -92,6 +92,15 @@ def test_it_is_one_process_named_after_its_tier(start_broker: StartBroker, tmp_p
 
 
 @pytest.mark.usefixtures("durable")
+def test_any_folder_name_will_do(start_broker: StartBroker, tmp_path: Path) -> None:
+    data = tmp_path / "dätä, mine = 日本"
+    process, _ = start_broker(data, LC_ALL="C")
+    assert (data / "kafka" / "log" / "meta.properties").exists()
+    process.terminate()
+    assert process.communicate(timeout=30) == ("", "")
+
+
+@pytest.mark.usefixtures("durable")
 def test_a_second_broker_on_the_same_folder_is_refused(start_broker: StartBroker, tmp_path: Path) -> None:
     start_broker(tmp_path)
     assert_refused(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -62,8 +63,13 @@ class Running:
     def processes(self) -> list[psutil.Process]:
         return with_environ("PIXELTALLY_DATA", str(self.data))
 
-    def pid(self, tier: str) -> int:
-        [found] = [each.pid for each in self.processes() if f"pixeltally {tier}" in " ".join(each.cmdline())]
+    def pids(self, text: str) -> list[int]:
+        """The processes whose command line contains the text."""
+        found = []
+        for process in self.processes():
+            with suppress(psutil.Error):  # it ended just now
+                if text in " ".join(process.cmdline()):
+                    found.append(process.pid)
         return found
 
     def events(self) -> list[str]:
@@ -112,7 +118,7 @@ def test_a_part_that_crashes_starts_again(stack: type) -> None:
     running = stack(stand_in("ingest"), "broker")
     running.wait_ready()
     for tier in ("ingest", "broker"):
-        pid = running.pid(tier)
+        [pid] = running.pids(f"pixeltally {tier}")
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not psutil.pid_exists(pid), "it is gone")  # noqa: B023
         label = f"{tier:<10} | stopped with signal SIGKILL; starts again in 0.5 s\n"
@@ -125,7 +131,7 @@ def test_a_part_that_crashes_starts_again(stack: type) -> None:
 def test_children_of_a_part_go_with_it(stack: type) -> None:
     running = stack(stand_in("ingest", "fork"))
     running.wait_ready()
-    wait_until(lambda: len(_named(running, "ingest")) == 2, "it has forked")
+    wait_until(lambda: len(running.pids("pixeltally ingest")) == 2, "it has forked")
     running.process.terminate()
     assert running.end() == 0
 
@@ -146,6 +152,18 @@ def test_when_the_stack_is_killed_all_goes_and_the_next_can_start(stack: type) -
     again.wait_ready()
     again.process.terminate()
     assert again.end() == 0
+
+
+def test_a_stack_whose_guard_is_gone_still_stops_in_order(stack: type) -> None:
+    running = stack(stand_in("ingest"), stand_in("live"))
+    running.wait_ready()
+    [guard], [live] = running.pids("guard.py"), running.pids("pixeltally live")
+    os.kill(guard, signal.SIGKILL)
+    os.kill(live, signal.SIGKILL)
+    wait_until(lambda: running.events().count("pixeltally live start") == 2, "live started again")
+    running.process.terminate()
+    assert running.end() == 0
+    assert running.events()[-2:] == ["pixeltally ingest stop", "pixeltally live stop"]
 
 
 def test_a_part_that_refuses_stops_all_with_its_sentence(stack: type) -> None:
@@ -211,7 +229,3 @@ def test_two_stacks_run_side_by_side(tmp_path: Path) -> None:
     for running in both:
         running.process.terminate()
     assert [running.end() for running in both] == [0, 0]
-
-
-def _named(running: Running, tier: str) -> list[psutil.Process]:
-    return [each for each in running.processes() if f"pixeltally {tier}" in " ".join(each.cmdline())]
