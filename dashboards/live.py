@@ -16,7 +16,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from flask import Response
 from waitress import create_server  # type: ignore[import-untyped]
 
-from dashboards.panels import NEWEST, PANELS, Column, Panel
+from dashboards.panels import DEAD_LETTERS, NEWEST, PANELS, Column, Panel
 from dashboards.query import Feed, connect
 from pixeltally.settings import Settings
 
@@ -129,6 +129,7 @@ def _tile(panel: Panel, column: Column) -> html.Div:
     return html.Div(
         id=f"tile-{column.name}",
         className=f"tile {panel.id}",
+        hidden=panel is DEAD_LETTERS,
         title=panel.description,
         children=[
             html.H2(column.title),
