@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import clickhouse_connect
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dashboards.panels import NEWEST, PANELS, Panel, expand
 from pixeltally.database import DATABASE
@@ -81,11 +80,11 @@ def connect(url: str) -> Ask:
                 settings={"max_execution_time": QUERY_TIMEOUT_S},
             )
             rows = client.query(sql).result_rows
-        except ClickHouseError as error:
+        except Exception as error:  # whatever the client raises, the page says it and tries again
             client = None
             sentence = _sentence(str(error), away)
             if sentence != trouble:
-                log.warning("%s (%s)", sentence, str(error).splitlines()[0])
+                log.warning("%s (%r)", sentence, error)
             trouble = sentence
             raise Unavailable(sentence) from None
         trouble = ""
