@@ -14,7 +14,7 @@ from typing import Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from flask import Response
-from waitress import create_server  # type: ignore[import-untyped]
+from waitress import create_server
 
 from dashboards.panels import DEAD_LETTERS, NEWEST, PANELS, Column, Panel
 from dashboards.query import Feed, connect

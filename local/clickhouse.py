@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 
-import waitress  # type: ignore[import-untyped]
+import waitress
 
 from local.clickhouse_engine import Engine
 from local.clickhouse_http import Interface

@@ -13,11 +13,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from local.clickhouse_sql import EngineError, Statement, native_header, quote, quote_name, read
+from local.clickhouse_sql import EngineError, Statement, native_block, quote, quote_name, read
 from pixeltally.errors import Refused
 
 CONFIG = Path(__file__).with_name("clickhouse.xml")
 CHUNK_BYTES = 1 << 20
+#: Where a request that names no database goes. (The engine's own, `default`, shows files as tables.)
+DATABASE = "pixeltally"
 
 
 class Output:
@@ -76,7 +78,7 @@ class Output:
         # The embedded engine writes no block for an empty result; clients need its columns.
         described = self._handle.query(f"DESCRIBE ({self._statement.text})", "JSONCompactEachRow")
         rows = (json.loads(line) for line in described.bytes().splitlines())
-        return native_header((row[0], row[1]) for row in rows)
+        return native_block(((row[0], row[1], b"") for row in rows), 0)
 
 
 class Engine:
@@ -87,7 +89,7 @@ class Engine:
         _check(path)
         # Before the engine is loaded: its time zone is UTC, whatever the machine's is.
         os.environ["TZ"] = "UTC"
-        from chdb.state.sqlitelike import connect  # noqa: PLC0415
+        from chdb.state.sqlitelike import connect
 
         self._address = f"{path}?config-file={CONFIG}"
         self._connect = connect
@@ -99,7 +101,7 @@ class Engine:
         self._guard = threading.Lock()
         self.version: str = self._ask("SELECT version()")
         self.statement = lru_cache(1024)(self._statement)
-        self._kept.query("CREATE DATABASE IF NOT EXISTS pixeltally ENGINE = Atomic")
+        self._kept.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Atomic")
 
     def close(self) -> None:
         """End all sessions and close the data directory."""
@@ -137,7 +139,7 @@ class Engine:
         found = self._session(session, timeout_s, bool(statement and statement.needs_session))
         if found is None:
             with closing(self._connect(self._address)) as handle:
-                _apply(handle, database, settings)
+                _apply(handle, database or DATABASE, settings)
                 yield handle
             return
         if not found.lock.acquire(blocking=False):
@@ -171,6 +173,7 @@ class Engine:
                     self._sessions.pop(old).handle.close()
             if name and needed and name not in self._sessions:
                 self._sessions[name] = _Session(self._connect(self._address), now + timeout_s)
+                _apply(self._sessions[name].handle, DATABASE, {})
             return self._sessions.get(name)
 
 

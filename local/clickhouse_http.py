@@ -13,19 +13,21 @@ from itertools import chain
 from typing import IO, Any
 
 import cramjam
-from waitress.channel import ClientDisconnected  # type: ignore[import-untyped]
+from waitress.channel import ClientDisconnected
 from werkzeug.wrappers import Request, Response
 
 from local.clickhouse_engine import CHUNK_BYTES, Engine, Output, insert, summary
-from local.clickhouse_sql import EngineError, error_code, http_status, split_insert
+from local.clickhouse_sql import HELLO, EngineError, error_code, hello, http_status, split_insert
 
 log = logging.getLogger("clickhouse")
 
-#: What the URL may hold beside settings and `param_…`.
+#: What the URL may hold beside `param_…` and settings of the engine.
 _NOT_SETTINGS = {
     "query", "database", "default_format", "query_id", "session_id", "session_timeout", "session_check",
     "close_session", "user", "password", "quota_key", "stacktrace", "compress", "decompress", "buffer_size",
-    "wait_end_of_query", "client_protocol_version",
+    "wait_end_of_query", "client_protocol_version", "enable_http_compression",
+    "send_progress_in_http_headers", "http_headers_progress_interval_ms",
+    "cancel_http_readonly_queries_on_client_close",
 }  # fmt: skip
 _CODECS = {
     "lz4": cramjam.lz4,
@@ -34,8 +36,6 @@ _CODECS = {
     "br": cramjam.brotli,
     "deflate": cramjam.zlib,
 }
-#: What clickhouse-go asks first. Its answer says how Native is to be read, which here is as of revision 0.
-_HELLO = "SELECT displayName(), version(), revision(), timezone()"
 #: By the beginning of the format's name.
 _CONTENT_TYPES = {
     "TabSeparated": "text/tab-separated-values; charset=UTF-8",
@@ -45,11 +45,6 @@ _CONTENT_TYPES = {
     "JSONCompactEachRow": "application/x-ndjson; charset=UTF-8",
     "JSON": "application/json; charset=UTF-8",
 }
-_HELP = (
-    "There is no handle {path}\n\nUse / or /ping for health checks.\n"
-    "Or /replicas_status for more sophisticated health checks.\n\n"
-    "Send queries from your program with POST method or GET /?query=...\n"
-)
 
 
 class Interface:
@@ -86,7 +81,7 @@ class Interface:
         if request.path in ("/ping", "/replicas_status") or (request.path == "/" and _is_bare(request)):
             return Response("Ok.\n")
         if request.path != "/":
-            return Response(_HELP.format(path=request.path), 404, mimetype="text/plain")
+            return Response(f"There is no handle {request.path}\n", 404, mimetype="text/plain")
         stack = ExitStack()
         try:
             response = self._answer(request, stack)
@@ -106,6 +101,8 @@ class Interface:
         text = "" if data else (head + body.read()).decode(errors="replace")
         statement = None if data else self._engine.statement(text)
         settings = {name: value for name, value in values.items() if name not in _NOT_SETTINGS}
+        if "insert_deduplication_token" in settings:
+            settings.setdefault("deduplicate_insert", "enable")
         if request.method == "GET":
             settings.setdefault("readonly", "2")
         handle = stack.enter_context(
@@ -123,8 +120,10 @@ class Interface:
             "X-ClickHouse-Timezone": values.get("session_timezone") or "UTC",
         }
         if data:
-            text, format, offset = data
-            written = insert(handle, text, format, chain([head[offset:]], iter(lambda: body.read(CHUNK_BYTES), b"")))
+            text, input_format, offset = data
+            written = insert(
+                handle, text, input_format, chain([head[offset:]], iter(lambda: body.read(CHUNK_BYTES), b""))
+            )
             return _finished(b"", headers, written)
         assert statement
         default = values.get("default_format") or request.headers.get("X-ClickHouse-Format") or "TabSeparated"
@@ -133,9 +132,11 @@ class Interface:
         if not statement.selects:
             result = handle.query(text, default)
             return _finished(result.bytes(), headers, summary(result))
-        if statement.text == _HELLO:
-            statement = self._engine.statement(_HELLO.replace("revision()", "toUInt32(0)"))
-        output = Output(self._engine, handle, statement, statement.format or default)
+        format = statement.format or default
+        if statement.text == HELLO and format == "Native":
+            revision = int(values.get("client_protocol_version", 0))
+            return _finished(hello(socket.gethostname(), self._engine.version, revision), headers, {})
+        output = Output(self._engine, handle, statement, format)
         return self._output(request, output, headers)
 
     def _output(self, request: Request, output: Output, headers: dict[str, str]) -> Response:

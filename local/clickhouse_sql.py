@@ -121,13 +121,31 @@ def http_status(code: int) -> int:
     return next((status for status, codes in _STATUS.items() if code in codes), 500)
 
 
-def native_header(columns: Iterable[tuple[str, str]]) -> bytes:
-    """A Native block of these (name, type) and no rows."""
+#: What clickhouse-go asks first, to learn how Native is to be read.
+HELLO = "SELECT displayName(), version(), revision(), timezone()"
+
+
+def hello(display_name: str, version: str, revision: int) -> bytes:
+    """Native answer to HELLO for a client that reads it as of `revision`: read the rest as of revision 0."""
+    texts = [("displayName()", display_name), ("version()", version), ("timezone()", "UTC")]
+    columns = [(name, "String", _text(value)) for name, value in texts]
+    columns.insert(2, ("revision()", "UInt32", bytes(4)))
+    return native_block(columns, 1, revision)
+
+
+def native_block(columns: Iterable[tuple[str, str, bytes]], rows: int, revision: int = 0) -> bytes:
+    """A Native block of these (name, type, values as they are written)."""
     columns = list(columns)
-    parts = [_varint(len(columns)), _varint(0)]
-    for text in (text.encode() for column in columns for text in column):
-        parts += [_varint(len(text)), text]
+    info = b"\1\0\2\xff\xff\xff\xff\0" if revision >= 51903 else b""
+    own_serialization = b"\0" if revision >= 54454 else b""
+    parts = [info, _varint(len(columns)), _varint(rows)]
+    for name, kind, values in columns:
+        parts += [_text(name), _text(kind), own_serialization, values]
     return b"".join(parts)
+
+
+def _text(text: str) -> bytes:
+    return _varint(len(text.encode())) + text.encode()
 
 
 def _varint(number: int) -> bytes:

@@ -119,7 +119,7 @@ def _run_maven(maven: str) -> str:
         output = Path(folder) / "classpath"
         goal = ["dependency:build-classpath", f"-Dmdep.outputFile={output}"]
         try:
-            done = subprocess.run(  # noqa: S603
+            done = subprocess.run(
                 [maven, "-q", "-B", "-f", str(HERE / "pom.xml"), *goal],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -155,7 +155,7 @@ def _digest(content: bytes) -> str:
 
 
 def _version_text(java: str) -> str:
-    return subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
+    return subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
 
 
 def _replace(path: Path, text: str) -> None:
@@ -193,7 +193,7 @@ def _format(java: str, classpath: str, folder: Path) -> None:
         classpath,
         "kafka.tools.StorageTool",
     ]
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [java, *tool, "format", "--cluster-id", cluster, "--config", str(config)],
         capture_output=True,
         text=True,
@@ -263,7 +263,7 @@ def _train(java: str, classpath: str, archive: Path) -> None:
         _format(java, classpath, folder)
         config = _write_config(folder, folder / "log", "127.0.0.1", port)
         command = _command(java, classpath, [f"-XX:ArchiveClassesAtExit={part}"], config)
-        broker = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603
+        broker = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
             answers = _wait_for_metadata(broker, port)
             broker.send_signal(signal.SIGTERM)

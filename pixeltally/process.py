@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -19,6 +20,14 @@ def die_with_parent() -> None:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def say_ready() -> None:
+    """Tell the supervisor, where there is one that asks, that this tier works (systemd's sd_notify protocol)."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as messenger:
+            messenger.sendto(b"READY=1", address)
 
 
 def _watch(parent: int) -> None:

@@ -17,6 +17,7 @@ from pixeltally import topics
 from pixeltally.database import DATABASE, connect
 from pixeltally.hit import Dead
 from pixeltally.identity import hit_id
+from pixeltally.process import say_ready
 from pixeltally.settings import Settings
 from sinks.migrate import migrate
 
@@ -94,7 +95,9 @@ class Sink:
 
     def run(self) -> None:
         """Write until stopped; what is in hand then is written first."""
-        self._consumer.subscribe(list(TABLES), on_revoke=self._forget, on_lost=self._forget)
+        self._consumer.subscribe(
+            list(TABLES), on_assign=lambda *_: say_ready(), on_revoke=self._forget, on_lost=self._forget
+        )
         while not self._stopping:
             message = self._consumer.poll(0.05)
             if message is not None:

@@ -37,3 +37,7 @@ class Memory(Generic[Value]):
     def put(self, key: int, value: Value) -> None:
         """Remember a value."""
         self._young[key] = value
+
+    def spans(self, key: int) -> tuple[Value | None, Value | None]:
+        """What was put in during the span before, and during this one."""
+        return self._old.get(key), self._young.get(key)

@@ -65,7 +65,7 @@ class Tally:
         self.head = head
         self._rules = rules
         self._counted: Memory[int] = Memory(rules.memory_ms)
-        self._impressions: Memory[Impression] = Memory(rules.memory_ms)
+        self._impressions: Memory[list[Impression]] = Memory(rules.memory_ms)
         # A minute that began before what is recalled may lack hits, but has been told: it counts as closed.
         start = head.memory_start_ms(rules) + AHEAD_MS
         self._windows = Windows(partition, rules.lateness_ms, -(-start // MINUTE_MS) * MINUTE_MS)

@@ -15,6 +15,7 @@ from setproctitle import setproctitle
 
 from pixeltally import topics
 from pixeltally.hit import Dead
+from pixeltally.process import say_ready
 from pixeltally.settings import Settings
 from streams.batch import parse
 from streams.restore import HEAD, restore
@@ -43,7 +44,7 @@ def run(settings: Settings) -> None:
     ).execute_from_commandline()
 
 
-class _Process(faust.Worker):  # type: ignore[misc]  # faust has no types for it
+class _Process(faust.Worker):
     """Faust's process, under its tier's name."""
 
     def _setproctitle(self, info: str, *, ident: str = "") -> None:
@@ -104,6 +105,8 @@ class Worker:
         """The timer: take up what was newly assigned, and tell the rows that have changed."""
         async with self._busy:
             assigned = {tp.partition for tp in self._app.consumer.assignment() if tp.topic == topics.HITS}
+            if assigned and not self._tallies:
+                say_ready()
             for partition in assigned:
                 tally = await self._tally(partition)
                 rows = tally.tell()

@@ -1,1 +1,76 @@
-"""Shared by all tests."""
+"""Real parts that tests share, started as their users start them."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+from processes import StartBroker, free_port, start_clickhouse, tier, wait_for_kafka
+
+from local import kafka
+
+#: The browser itself must not speak to anyone either.
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def start_broker() -> Iterator[StartBroker]:
+    """A function that starts a broker on a data folder: (its process, its bootstrap servers)."""
+    started = []
+
+    def start(data: Path, port: int = 0, **environ: str) -> "tuple[Popen[str], str]":
+        port = port or free_port()
+        process = tier("broker", data, PIXELTALLY_KAFKA_PORT=str(port), **environ)
+        started.append(process)
+        wait_for_kafka(f"127.0.0.1:{port}", process)
+        return process, f"127.0.0.1:{port}"
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="session")
+def broker(start_broker: StartBroker, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Bootstrap servers of a broker that all tests of the session share."""
+    return start_broker(tmp_path_factory.mktemp("broker"))[1]
+
+
+@pytest.fixture(scope="session")
+def durable() -> None:
+    """For tests of what only the real Kafka can do: keep messages."""
+    try:
+        kafka.prepare()
+    except kafka.Unavailable as reason:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs Apache Kafka: {reason}")
+
+
+@pytest.fixture(scope="session")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a running embedded ClickHouse, shared by all tests of the session."""
+    with start_clickhouse(tmp_path_factory.mktemp("clickhouse")) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.fail("needs Chromium on PATH; `make browser` installs it")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        yield browser
+        browser.close()

@@ -5,8 +5,11 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -25,10 +28,8 @@ def free_port() -> int:
 def tier(name: str, data: Path, **environ: str) -> "subprocess.Popen[str]":
     """Start `pixeltally NAME` on `data`; a variable set to "" is unset."""
     env = {**os.environ, "PIXELTALLY_DATA": str(data), **environ}
-    command = [sys.executable, "-c", "from pixeltally.cli import main; main()", name]
-    return subprocess.Popen(  # noqa: S603
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-m", "pixeltally", name]
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def wait_until(true: Callable[[], object], what: str, timeout_s: float = 60) -> None:
@@ -36,16 +37,6 @@ def wait_until(true: Callable[[], object], what: str, timeout_s: float = 60) -> 
     while not true():
         assert time.monotonic() < until, f"not within {timeout_s} s: {what}"
         time.sleep(0.05)
-
-
-def answers(url: str, process: "subprocess.Popen[str]") -> bool:
-    """Whether a GET of `url` succeeds; the process that it is of must be alive."""
-    assert process.poll() is None, process.communicate()
-    try:
-        urllib.request.urlopen(url, timeout=2).close()  # noqa: S310
-    except OSError:
-        return False
-    return True
 
 
 def wait_for_kafka(servers: str, process: "subprocess.Popen[str]") -> None:
@@ -59,6 +50,39 @@ def wait_for_kafka(servers: str, process: "subprocess.Popen[str]") -> None:
             return False
 
     wait_until(answers, f"Kafka on {servers}")
+
+
+@dataclass
+class ClickHouse:
+    """A running `pixeltally clickhouse`."""
+
+    url: str
+    port: int
+    process: "subprocess.Popen[str]"
+
+
+@contextmanager
+def start_clickhouse(data: Path, port: int = 0) -> Iterator[ClickHouse]:
+    """`pixeltally clickhouse` on a data folder, until the block ends."""
+    port = port or free_port()
+    process = tier("clickhouse", data, PIXELTALLY_CLICKHOUSE_PORT=str(port))
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: answers(f"{url}/ping", process), f"an answer of {url}")
+        yield ClickHouse(url, port, process)
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def answers(url: str, process: "subprocess.Popen[str]") -> bool:
+    """Whether the URL is served; fails where the process that should serve it has ended."""
+    assert process.poll() is None, process.communicate()
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+    return True
 
 
 def with_environ(name: str, value: str) -> list[psutil.Process]:

@@ -27,10 +27,12 @@ def judge(messages, duplicate_ms, attribution_ms, memory_ms):
                 counted.append((arrived // memory_ms, (who, is_click), hit["ts"]))
             found = ""
             if is_click:
-                before = [(ts, id) for span, key, ts, id in impressions if key == who and span >= known]
-                if before:
-                    ts, id = sorted(before, key=lambda each: each[0])[-1]
-                    found = id if 0 <= hit["ts"] - ts <= attribution_ms else ""
+                before = [
+                    (ts, id)
+                    for span, key, ts, id in impressions
+                    if key == who and span >= known and 0 <= hit["ts"] - ts <= attribution_ms
+                ]
+                found = sorted(before, key=lambda each: each[0])[-1][1] if before else ""
             else:
                 impressions.append((arrived // memory_ms, who, hit["ts"], hit["id"]))
             facts[hit["id"]] = (hit, duplicate, found)

@@ -27,7 +27,7 @@ def ask(clickhouse: str) -> Ask:
 
 def traffic(seed: int, count: int, from_ms: int, to_ms: int) -> list[Fact]:
     """Some of everything: opens, clicks, bots, duplicates, the same visitor in several ad units."""
-    draw = random.Random(seed)  # noqa: S311
+    draw = random.Random(seed)
     return [
         fact(
             draw.randrange(from_ms, to_ms),

@@ -53,6 +53,6 @@ def test_the_java_of_java_home_comes_first(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_wildcard_is_not_advertised(tmp_path: Path) -> None:
-    text = kafka._write_config(tmp_path, tmp_path / "log", "0.0.0.0", 9092).read_text()  # noqa: S104
+    text = kafka._write_config(tmp_path, tmp_path / "log", "0.0.0.0", 9092).read_text()
     assert "listeners=BROKER://0.0.0.0:9092,CONTROLLER://127.0.0.1:" in text
     assert "advertised.listeners=BROKER://127.0.0.1:9092\n" in text

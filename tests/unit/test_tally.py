@@ -5,13 +5,13 @@ import uuid
 from collections import defaultdict
 
 import msgspec
+import recount
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixeltally.hit import Fact
 from streams.batch import parse
 from streams.tally import Head, Rules, Tally
-from tests import recount
 
 RULES = Rules(duplicate_window_ms=60_000, attribution_window_ms=300_000, lateness_ms=60_000)
 START = 1_700_000_000_000 // RULES.memory_ms * RULES.memory_ms

@@ -1,0 +1,17 @@
+# One image for every tier; the command names which. Unproven: no container engine has built it yet.
+FROM python:3.11.15-slim-bookworm
+
+WORKDIR /app
+COPY . .
+RUN pip install --no-cache-dir . \
+    && useradd --uid 10001 --no-create-home pixeltally \
+    && install --directory --owner=pixeltally /data
+
+ENV PIXELTALLY_HOST=0.0.0.0 \
+    PIXELTALLY_DATA=/data \
+    PYTHONUNBUFFERED=1
+
+WORKDIR /data
+USER pixeltally
+VOLUME /data
+ENTRYPOINT ["pixeltally"]
