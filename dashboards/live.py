@@ -16,8 +16,9 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from flask import Response
 from waitress import create_server
 
-from dashboards.panels import NEWEST, PANELS, Column, Panel
+from dashboards.panels import DEAD_LETTERS, NEWEST, PANELS, Column, Panel
 from dashboards.query import Feed, connect
+from pixeltally.errors import Refused
 from pixeltally.settings import Settings
 
 #: The ranges on offer: seconds → label.
@@ -30,10 +31,16 @@ _CHART: Any = {"displayModeBar": False, "responsive": True, "doubleClick": "auto
 
 
 def run(settings: Settings) -> None:
-    """Serve the page until SIGTERM or SIGINT."""
+    """Serve the page until SIGTERM or SIGINT; raise Refused where the port can't be used."""
     with Feed(connect(settings.clickhouse)) as feed:
         app = page(settings, feed)
-        server = create_server(app.server, host=settings.host, port=settings.live_port, threads=8)
+        try:
+            server = create_server(app.server, host=settings.host, port=settings.live_port, threads=8)
+        except OSError as error:
+            raise Refused(
+                f"The live page can't listen on {settings.host}:{settings.live_port}: {error.strerror}; "
+                "PIXELTALLY_LIVE_PORT chooses another port."
+            ) from None
 
         def stop(_signal: int, _frame: FrameType | None) -> None:
             sys.exit(0)  # waitress closes its listeners on it and returns
@@ -129,6 +136,7 @@ def _tile(panel: Panel, column: Column) -> html.Div:
     return html.Div(
         id=f"tile-{column.name}",
         className=f"tile {panel.id}",
+        hidden=panel is DEAD_LETTERS,
         title=panel.description,
         children=[
             html.H2(column.title),

@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import clickhouse_connect
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dashboards.panels import NEWEST, PANELS, Panel, expand
 from pixeltally.database import DATABASE
@@ -31,12 +30,13 @@ Ask = Callable[[str], Rows]
 
 #: Seconds that a query may take before ClickHouse gives it up.
 QUERY_TIMEOUT_S = 5
-#: Seconds between two refreshes of a watched range.
+#: Seconds between two rounds of queries.
 REFRESH_S = 1.0
+#: After a round the thread rests for so many times what it took: large ranges refresh less often instead of
+#: taking all of ClickHouse. All panels are read in one round, so that they never contradict one another.
+REST = 2
 #: Seconds that a range stays watched after someone asked for it; more than a hidden tab's slowed timer.
 WATCH_S = 10.0
-#: A panel rests for this many times what it took, so that it takes no more than a tenth of a core.
-REST = 10
 #: The newest minutes of a series, which later facts may still change; the rest is read once a minute.
 UNSETTLED_S = 5 * 60
 SERIES_REREAD_S = 60.0
@@ -80,11 +80,11 @@ def connect(url: str) -> Ask:
                 settings={"max_execution_time": QUERY_TIMEOUT_S},
             )
             rows = client.query(sql).result_rows
-        except ClickHouseError as error:
+        except Exception as error:  # whatever the client raises, the page says it and tries again
             client = None
             sentence = _sentence(str(error), away)
             if sentence != trouble:
-                log.warning("%s (%s)", sentence, str(error).splitlines()[0])
+                log.warning("%s (%r)", sentence, error)
             trouble = sentence
             raise Unavailable(sentence) from None
         trouble = ""
@@ -112,12 +112,11 @@ def _plain(value: Any) -> Any:
 
 @dataclass
 class _Reading:
-    """A panel's answer over one range, with when it is due again (monotonic seconds)."""
+    """A panel's answer over one range."""
 
     rows: Rows = field(default_factory=list)
     end_s: int = 0  #: of the range that was read last
-    due: float = 0.0
-    whole_due: float = 0.0
+    whole_due: float = 0.0  #: when all of it is to be read again, monotonic seconds
 
 
 class Range:
@@ -146,8 +145,6 @@ class Range:
     def _read(self, panel: Panel, ask: Ask, start_s: int, end_s: int) -> None:
         reading = self._readings[panel.id]
         began = time.monotonic()
-        if began < reading.due:
-            return
         grows = panel.picture == "series" or panel is NEWEST
         whole = not grows or began >= reading.whole_due
         from_s = start_s if whole else max(start_s, reading.end_s - UNSETTLED_S)
@@ -160,10 +157,8 @@ class Range:
             settled = [row for row in reading.rows if start_s * 1000 <= row[0] < from_s * 1000]
             reading.rows = settled + newer
         reading.end_s = end_s
-        took = time.monotonic() - began
-        reading.due = began + REST * took
         if whole:
-            reading.whole_due = began + max(SERIES_REREAD_S, REST * REST * took)
+            reading.whole_due = began + SERIES_REREAD_S
 
 
 class Feed:
@@ -197,19 +192,23 @@ class Feed:
             return watched.snapshot
 
     def _run(self) -> None:
+        took = 0.0
         while True:
             with self._changed:
                 # A range that is new to the watch doesn't wait for the others' next turn.
-                self._changed.wait_for(lambda: self._stopped or self._unanswered(), REFRESH_S)
+                rest = max(REFRESH_S, REST * took)
+                self._changed.wait_for(lambda: self._stopped or self._unanswered(), rest)
                 self._changed.wait_for(lambda: self._stopped or self._ranges)
                 if self._stopped:
                     return
                 self._forget_unwatched()
                 ranges = list(self._ranges.values())
+            began = time.monotonic()
             for each in ranges:
                 each.refresh(self._ask, self._clock())
                 with self._changed:
                     self._changed.notify_all()
+            took = time.monotonic() - began
 
     def _unanswered(self) -> bool:
         return any(each.snapshot is None for each in self._ranges.values())

@@ -39,9 +39,11 @@
         const values = figures(panel, data.rows);
         const said = Object.fromEntries(panel.columns.map(({name, unit}) => [name, text(values[name], unit)]));
         for (const column of panel.columns.filter(({shown}) => shown)) {
+            const named = [...column.note.matchAll(/{(\w+)}/g)].map(([, name]) => name);
+            const known = [column.name, ...named].every((name) => values[name] !== null);
             const note = column.note.replace(/{(\w+)}/g, (_, name) => said[name]);
             set(`value-${column.name}`, {children: said[column.name]});
-            set(`note-${column.name}`, {children: values[column.name] === null ? "" : note});
+            set(`note-${column.name}`, {children: known ? note : ""});
         }
         if (panel.id === "dead-letters") {
             set("tile-dead_letters", {hidden: !values.dead_letters});
@@ -117,8 +119,8 @@
     function frame(panel, data, rows, offsetMs, colours) {
         const columns = panel.columns.slice(1);
         const rated = columns.some(({unit}) => unit === "ratio");
-        const most = (unit) => Math.max(0, ...rows.flatMap((row) => row.slice(1).filter((_, i) => columns[i].unit === unit)));
-        const axis = {rangemode: "tozero", fixedrange: true, zeroline: false, nticks: 5, ticklabelstandoff: 4, tickmode: "auto", tickfont: {color: colours.quiet}};
+        const most = Math.max(0, ...rows.flatMap((row) => row.slice(1).filter((_, i) => columns[i].unit === "count")));
+        const axis = {rangemode: "tozero", fixedrange: true, zeroline: false, nticks: 5, tickmode: "auto", ticklabelstandoff: 4, tickfont: {color: colours.quiet}};
         return {
             uirevision: data.span,
             autosize: true,
@@ -137,7 +139,7 @@
                 tickformat: "%H:%M", hoverformat: "%H:%M", nticks: 7, tickfont: {color: colours.quiet},
                 showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "solid", spikecolor: colours.line,
             },
-            yaxis: {...axis, gridcolor: colours.line, tickformat: "~s", dtick: most("count") < 5 ? 1 : undefined},
+            yaxis: {...axis, gridcolor: colours.line, tickformat: "~s", ...(most < 5 ? {tickmode: "linear", dtick: 1} : {})},
             yaxis2: {...axis, overlaying: "y", side: "right", showgrid: false, tickformat: "~p", hoverformat: ".2%"},
             shapes: [{
                 type: "rect", layer: "below", yref: "paper", y0: 0, y1: 1, line: {width: 0}, fillcolor: colours["second-wash"],

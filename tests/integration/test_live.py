@@ -25,11 +25,6 @@ def ask(clickhouse: str) -> Ask:
     return connect(clickhouse)
 
 
-@pytest.fixture(autouse=True)
-def _every_round_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(query, "REST", 0)
-
-
 def traffic(seed: int, count: int, from_ms: int, to_ms: int) -> list[Fact]:
     """Some of everything: opens, clicks, bots, duplicates, the same visitor in several ad units."""
     draw = random.Random(seed)
