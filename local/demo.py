@@ -61,7 +61,7 @@ def run(settings: Settings, rate: float, seconds: float | None) -> int:
 
 
 def _demonstrate(settings: Settings, run: Run, stack: Stack) -> int:
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
+    host = settings.reachable_host
     length = f"for {run.seconds:g} s" if run.seconds else "until Ctrl-C"
     print(f"\nWatch it count: http://{host}:{settings.live_port}/")
     print(f"Sending {run.rate:,g} hits/s {length}, each with demo={run.name} in its params\n", flush=True)

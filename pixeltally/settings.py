@@ -103,19 +103,24 @@ class Settings:
         return cls(**values)
 
     @property
+    def reachable_host(self) -> str:
+        """Where this machine reaches its own listeners."""
+        return "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+
+    @property
     def kafka_servers(self) -> str:
         """Kafka's bootstrap servers, `host:port[,host:port…]`."""
-        return self.kafka or f"127.0.0.1:{self.kafka_port}"
+        return self.kafka or f"{self.reachable_host}:{self.kafka_port}"
 
     @property
     def clickhouse(self) -> str:
         """ClickHouse's HTTP address."""
-        return self.clickhouse_url or f"http://127.0.0.1:{self.clickhouse_port}"
+        return self.clickhouse_url or f"http://{self.reachable_host}:{self.clickhouse_port}"
 
     @property
     def public(self) -> str:
         """The address that tags point to."""
-        return self.public_url.rstrip("/") or f"http://{self.host}:{self.ingest_port}"
+        return self.public_url.rstrip("/") or f"http://{self.reachable_host}:{self.ingest_port}"
 
     @property
     def spool(self) -> Path:
