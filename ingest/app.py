@@ -4,6 +4,7 @@ import shutil
 import time
 
 from flask import Flask, Response, request
+from werkzeug.routing import BaseConverter
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -21,13 +22,21 @@ MIN_FREE_BYTES = 100 * 1024 * 1024
 SHIPPER_SILENT_S = 5.0
 
 
+class Anything(BaseConverter):
+    """The rest of a path, whatever it is: a request that can't be counted is still written down."""
+
+    regex = ".*"
+    part_isolating = False
+
+
 def routes(settings: Settings, recorder: Recorder) -> Flask:
     """Everything but the pixel."""
     app = Flask(__name__, static_folder=None)
+    app.url_map.converters["anything"] = Anything
     app.url_map.merge_slashes = False  # its redirect would go to whatever host the client named
     key = settings.secret_key()
 
-    @app.get("/c/<path:unit>")
+    @app.get("/c/<anything:unit>")
     def click(unit: str) -> Response:
         target, signature = request.args.get("to", ""), request.args.get("k", "")
         refused = _refusal(key, unit, target, signature)
