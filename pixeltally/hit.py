@@ -13,7 +13,7 @@ IMAGE_KINDS = frozenset({"impression", "open", "view"})
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 
 
-class Hit(msgspec.Struct, omit_defaults=True):
+class Hit(msgspec.Struct, omit_defaults=True, gc=False):
     """One counted request: a line of `pixeltally.hits`."""
 
     id: str  #: UUIDv7, made from (ts, node, seq), so that the same request always gets the same
@@ -37,7 +37,7 @@ class Hit(msgspec.Struct, omit_defaults=True):
     click_id: str = ""
 
 
-class Fact(Hit, omit_defaults=True, kw_only=True):
+class Fact(Hit, omit_defaults=True, kw_only=True, gc=False):
     """A hit with what streams found: a line of `pixeltally.facts`."""
 
     verdict: str  #: `valid`, or why it is invalid traffic
