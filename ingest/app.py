@@ -1,27 +1,18 @@
-"""The HTTP tier. Pixels are answered in front of Flask, the rest by Flask."""
+"""The routes that Flask answers: all but the pixel, which `ingest.site` answers in front of it."""
 
-import logging
 import shutil
-import sys
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from ingest.answers import GIF, PNG, UNCACHED
+from ingest.answers import UNCACHED
 from ingest.reading import UNIT
 from ingest.recorder import Recorder
-from ingest.spool import Spool
 from ingest.target import is_allowed, with_click
-from pixeltally.process import die_with_parent
 from pixeltally.settings import Settings
 from pixeltally.signing import is_signed
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication
 
 #: Below so much free disk the spool is about to be full.
 MIN_FREE_BYTES = 100 * 1024 * 1024
@@ -30,48 +21,10 @@ MIN_FREE_BYTES = 100 * 1024 * 1024
 SHIPPER_SILENT_S = 5.0
 
 
-def build() -> "WSGIApplication":
-    """A worker's whole application, with a spool of its own."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    die_with_parent()
-    settings = Settings.from_env()
-    return application(settings, Recorder(Spool(settings.spool)))
-
-
-def application(settings: Settings, recorder: Recorder) -> "WSGIApplication":
-    """The pixel's fast path, and Flask behind it."""
-    flask = routes(settings, recorder)
-
-    def answer(environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
-        if environ["PATH_INFO"].startswith("/p/"):
-            return pixel(environ, start_response, recorder)
-        return flask(environ, start_response)
-
-    return answer
-
-
-_HEADERS = {
-    image: [("Content-Type", kind), ("Content-Length", str(len(image))), *UNCACHED]
-    for image, kind in ((GIF, "image/gif"), (PNG, "image/png"))
-}
-
-
-def pixel(environ: dict[str, Any], start_response: "StartResponse", recorder: Recorder) -> Iterable[bytes]:
-    """Answer `/p/…`: always the image, whatever the name or the query; a GET is recorded first."""
-    method = environ["REQUEST_METHOD"]
-    if method not in ("GET", "HEAD"):
-        start_response("405 Method Not Allowed", [("Allow", "GET, HEAD"), ("Content-Length", "0")])
-        return []
-    image = PNG if environ["PATH_INFO"].endswith(".png") else GIF
-    if method == "GET":
-        recorder.record("p", environ)
-    start_response("200 OK", _HEADERS[image])
-    return [image] if method == "GET" else []
-
-
 def routes(settings: Settings, recorder: Recorder) -> Flask:
     """Everything but the pixel."""
     app = Flask(__name__, static_folder=None)
+    app.url_map.merge_slashes = False  # its redirect would go to whatever host the client named
     key = settings.secret_key()
 
     @app.get("/c/<path:unit>")

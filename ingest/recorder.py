@@ -2,8 +2,8 @@
 
 import logging
 import time
+from collections import Counter
 from typing import Any
-from urllib.parse import quote
 
 from ingest import request
 from ingest.spool import Spool
@@ -24,49 +24,65 @@ class Recorder:
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._next_log = 0.0
+        self._held: list[bytes] = []
+        self._held_of: Counter[str] = Counter()
         self._counted = {route: metrics.REQUESTS.labels(route) for route in ("p", "c")}
 
     def record(self, route: str, environ: dict[str, Any], refused: str = "") -> str:
         """Append the request and return its hit's id; a full disk loses it, counted and logged."""
         ts = time.time_ns() // 1_000_000
-        line = request.encode(
-            request.Request(
-                time=ts / 1000,
-                uri=uri(environ),
-                peer=environ.get("REMOTE_ADDR", ""),
-                forwarded_for=_header(environ, "HTTP_X_FORWARDED_FOR"),
-                forwarded=_header(environ, "HTTP_FORWARDED"),
-                user_agent=_header(environ, "HTTP_USER_AGENT"),
-                referer=_header(environ, "HTTP_REFERER"),
-                refused=refused,
-            )
-        )
         try:
-            seq = self._spool.append(line)
+            seq = self._spool.append(_line(ts, environ, refused))
         except OSError as error:
-            self._lose(error)
+            self._lose(error, 1)
             return ""
         self._counted[route].inc()
         return hit_id(ts, self._spool.node, seq)
 
-    def _lose(self, error: OSError) -> None:
-        metrics.LOST.inc()
+    def hold(self, route: str, environ: dict[str, Any], refused: str = "") -> None:
+        """Have the request appended by the next `flush`: its answer must wait for that."""
+        self._held.append(_line(time.time_ns() // 1_000_000, environ, refused))
+        self._held_of[route] += 1
+
+    def flush(self) -> None:
+        """Append what is held, in one write; a full disk loses it, counted and logged."""
+        if not self._held:
+            return
+        try:
+            self._spool.append(b"\n".join(self._held))
+        except OSError as error:
+            self._lose(error, len(self._held))
+        else:
+            for route, count in self._held_of.items():
+                self._counted[route].inc(count)
+        self._held.clear()
+        self._held_of.clear()
+
+    def _lose(self, error: OSError, count: int) -> None:
+        metrics.LOST.inc(count)
         if time.monotonic() > self._next_log:
-            log.error("a request was answered but could not be spooled, so it is lost: %s", error)
+            log.error("%d requests were answered but could not be spooled, so they are lost: %s", count, error)
             self._next_log = time.monotonic() + _LOSS_LOG_EVERY_S
 
 
-def uri(environ: dict[str, Any]) -> str:
-    """The request's path, percent-encoded, and its query as sent."""
-    path = environ["PATH_INFO"]
-    if not path.isascii() or "%" in path or "?" in path:
-        path = quote(path.encode("latin-1"))
-    query = environ.get("QUERY_STRING", "")
-    return (f"{path}?{text(query)}" if query else path)[:MAX_CHARS]
+def _line(ts: int, environ: dict[str, Any], refused: str) -> bytes:
+    return request.encode(
+        request.Request(
+            time=ts / 1000,
+            uri=environ["RAW_URI"][:MAX_CHARS],
+            peer=environ.get("REMOTE_ADDR", ""),
+            forwarded_for=_header(environ, "HTTP_X_FORWARDED_FOR"),
+            forwarded=_header(environ, "HTTP_FORWARDED"),
+            user_agent=_header(environ, "HTTP_USER_AGENT"),
+            referer=_header(environ, "HTTP_REFERER"),
+            refused=refused,
+        )
+    )
 
 
 def _header(environ: dict[str, Any], name: str) -> str:
-    return text(environ.get(name, ""))[:MAX_CHARS]
+    value = environ.get(name)
+    return text(value)[:MAX_CHARS] if value else ""
 
 
 def text(value: str) -> str:

@@ -4,6 +4,7 @@ A field `foo_bar` is set by `PIXELTALLY_FOO_BAR`. `docs/settings.md` lists them 
 """
 
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pixeltally.errors import Refused
+from pixeltally.hit import NAME_PATTERN
 
 Network = IPv4Network | IPv6Network
 
@@ -35,6 +37,14 @@ def _natural(text: str) -> int:
     if number < 0:
         raise ValueError("must be at least 0")
     return number
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in names:
+        if re.fullmatch(NAME_PATTERN, name, re.ASCII) is None:
+            raise ValueError(f"{name!r} is no name (a-z 0-9 . _ -)")
+    return names
 
 
 def _networks(text: str) -> tuple[Network, ...]:
@@ -79,6 +89,10 @@ class Settings:
     secret: str = _setting("", "signs click links and hides visitors; unset: made in the data folder (mode 600)")
     trusted_proxies: tuple[Network, ...] = _setting(
         "", "CIDRs, comma-separated, whose X-Forwarded-For or Forwarded is believed", _networks
+    )
+    advertisers: tuple[str, ...] = _setting("", "advertisers, comma-separated, that are counted; unset: all", _names)
+    max_units: int = _setting(
+        "50000", "ad units that a partition counts at a time; hits of others are invalid", _positive
     )
     duplicate_window_s: int = _setting(
         "60", "seconds within which a second request of a pixel's visitor is a duplicate", _natural

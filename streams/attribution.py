@@ -16,17 +16,19 @@ class Impression(NamedTuple):
 
 
 def join(
-    hits: Sequence[Hit], keys: Sequence[int], impressions: Memory[list[Impression]], window_ms: int
+    hits: Sequence[Hit], keys: Sequence[int | None], impressions: Memory[int, list[Impression]], window_ms: int
 ) -> list[Impression | None]:
     """Each click's impression (None for other kinds).
 
     `impressions` (key → those of a span, by time) takes in the impressions; of two at the same time the one that
-    arrived last counts as the later.
+    arrived last counts as the later. A hit without a key is passed over.
     """
     result: list[Impression | None] = []
     for hit, key in zip(hits, keys, strict=True):
         found = None
-        if hit.kind in IMAGE_KINDS:
+        if key is None:
+            pass
+        elif hit.kind in IMAGE_KINDS:
             _remember(impressions, key, Impression(hit.ts, hit.id))
         elif hit.kind == "click":
             found = _latest(impressions, key, hit.ts)
@@ -36,7 +38,7 @@ def join(
     return result
 
 
-def _remember(impressions: Memory[list[Impression]], key: int, impression: Impression) -> None:
+def _remember(impressions: Memory[int, list[Impression]], key: int, impression: Impression) -> None:
     _, known = impressions.spans(key)
     if known is None:
         impressions.put(key, [impression])
@@ -44,7 +46,7 @@ def _remember(impressions: Memory[list[Impression]], key: int, impression: Impre
         insort_right(known, impression, key=_time)
 
 
-def _latest(impressions: Memory[list[Impression]], key: int, until_ms: int) -> Impression | None:
+def _latest(impressions: Memory[int, list[Impression]], key: int, until_ms: int) -> Impression | None:
     latest = None
     for known in impressions.spans(key):
         if known is None:

@@ -11,10 +11,16 @@ from pixeltally.hit import Fact, Hit
 from streams.memory import Memory
 
 
-def mark(hits: Sequence[Hit], keys: Sequence[int], counted: Memory[int], window_ms: int) -> list[bool]:
-    """Which hits are duplicates; `counted` (key → time of the last counted request) is moved forward."""
+def mark(hits: Sequence[Hit], keys: Sequence[int | None], counted: Memory[int, int], window_ms: int) -> list[bool]:
+    """Which hits are duplicates; `counted` (key → time of the last counted request) is moved forward.
+
+    A hit without a key is not counted and no duplicate.
+    """
     result = []
     for hit, key in zip(hits, keys, strict=True):
+        if key is None:
+            result.append(False)
+            continue
         last = counted.get(key)
         duplicate = last is not None and abs(hit.ts - last) < window_ms
         if not duplicate:
@@ -23,8 +29,8 @@ def mark(hits: Sequence[Hit], keys: Sequence[int], counted: Memory[int], window_
     return result
 
 
-def recall(facts: Sequence[Fact], keys: Sequence[int], counted: Memory[int]) -> None:
+def recall(facts: Sequence[Fact], keys: Sequence[int | None], counted: Memory[int, int]) -> None:
     """Remember what facts say was counted."""
     for fact, key in zip(facts, keys, strict=True):
-        if not fact.duplicate:
+        if key is not None and not fact.duplicate:
             counted.put(key, fact.ts)

@@ -15,7 +15,8 @@ from streams import attribution, duplicate, redelivery
 from streams.attribution import Impression
 from streams.batch import Batch
 from streams.memory import Memory
-from streams.window import AHEAD_MS, MINUTE_MS, Unit, Windows, unit_of
+from streams.registry import UNREGISTERED, Registry, unit_of
+from streams.window import AHEAD_MS, MINUTE_MS, Windows
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Rules:
     duplicate_window_ms: int
     attribution_window_ms: int
     lateness_ms: int
+    advertisers: frozenset[str] = frozenset()  #: whose ad units are counted; none named: everybody's
+    max_units: int = 1_000_000  #: ad units counted at a time
 
     @property
     def memory_ms(self) -> int:
@@ -38,6 +41,8 @@ class Rules:
             settings.duplicate_window_s * 1000,
             settings.attribution_window_s * 1000,
             settings.lateness_s * 1000,
+            frozenset(settings.advertisers),
+            settings.max_units,
         )
 
 
@@ -64,12 +69,12 @@ class Tally:
     def __init__(self, partition: int, rules: Rules, head: Head) -> None:
         self.head = head
         self._rules = rules
-        self._counted: Memory[int] = Memory(rules.memory_ms)
-        self._impressions: Memory[list[Impression]] = Memory(rules.memory_ms)
+        self._counted: Memory[int, int] = Memory(rules.memory_ms)
+        self._impressions: Memory[int, list[Impression]] = Memory(rules.memory_ms)
         # A minute that began before what is recalled may lack hits, but has been told: it counts as closed.
         start = head.memory_start_ms(rules) + AHEAD_MS
         self._windows = Windows(partition, rules.lateness_ms, -(-start // MINUTE_MS) * MINUTE_MS)
-        self._units: dict[Unit, int] = {}
+        self._registry = Registry(rules.advertisers, rules.max_units, rules.memory_ms)
         self._told_offset = head.told_offset
         self._recalled = -1
 
@@ -79,16 +84,18 @@ class Tally:
         self._turn(batch.arrived)
         batch.keep(redelivery.fresh(batch.hits, head.nodes))
         hits = batch.hits
-        pixels, requests = self._keys(hits)
+        units = [self._registry.number(unit_of(hit)) for hit in hits]
+        verdicts = ["valid" if unit is not None else UNREGISTERED for unit in units]
+        pixels, requests = _keys(hits, units)
         duplicates = duplicate.mark(hits, requests, self._counted, rules.duplicate_window_ms)
         impressions = attribution.join(hits, pixels, self._impressions, rules.attribution_window_ms)
-        for hit, is_duplicate, impression in zip(hits, duplicates, impressions, strict=True):
-            if not self._windows.add(hit, batch.arrived, is_duplicate, impression is not None):
-                self._windows.recount(hit, batch.offset)
+        for hit, verdict, is_duplicate, impression in zip(hits, verdicts, duplicates, impressions, strict=True):
+            if not self._windows.add(hit, batch.arrived, verdict, is_duplicate, impression is not None):
+                self._windows.recount(hit, verdict, batch.offset)
         head.watermark = _watermark(head.watermark, hits, batch.arrived)
         head.offset, head.arrived = batch.offset, batch.arrived
         self._windows.close(head.watermark, batch.offset)
-        return _fact_lines(batch, duplicates, impressions)
+        return _fact_lines(batch, verdicts, duplicates, impressions)
 
     def recall(self, head: Head, facts: Sequence[Fact]) -> None:
         """Take up the count from one message of facts; from all since `memory_start_ms`, in order."""
@@ -98,13 +105,14 @@ class Tally:
         if head.offset > self.head.offset:
             self.head = head
         self._turn(head.arrived)
-        pixels, requests = self._keys(facts)
+        units = [None if fact.verdict == UNREGISTERED else self._registry.recall(unit_of(fact)) for fact in facts]
+        pixels, requests = _keys(facts, units)
         duplicate.recall(facts, requests, self._counted)
         attribution.join(facts, pixels, self._impressions, 0)
         for fact in facts:
-            in_time = self._windows.add(fact, head.arrived, fact.duplicate, bool(fact.impression_id))
+            in_time = self._windows.add(fact, head.arrived, fact.verdict, fact.duplicate, bool(fact.impression_id))
             if not in_time and head.offset > self._told_offset:
-                self._windows.recount(fact, head.offset)
+                self._windows.recount(fact, fact.verdict, head.offset)
         self._windows.close(head.watermark, head.offset)
 
     def tell(self) -> list[Minute]:
@@ -118,29 +126,42 @@ class Tally:
     def _turn(self, arrived_ms: int) -> None:
         self._counted.turn(arrived_ms)
         self._impressions.turn(arrived_ms)
+        self._registry.turn(arrived_ms)
 
-    def _keys(self, hits: Sequence[Hit]) -> tuple[list[int], list[int]]:
-        """Each hit's (ad unit, visitor), and the same with clicks told from images, as one integer."""
-        pixels, requests = [], []
-        units = self._units
-        for hit in hits:
-            number = units.setdefault(unit_of(hit), len(units))
-            pixels.append(number << 65 | hit.visitor)
-            requests.append(number << 65 | (hit.kind == "click") << 64 | hit.visitor)
-        return pixels, requests
+
+def _keys(hits: Sequence[Hit], units: Sequence[int | None]) -> tuple[list[int | None], list[int | None]]:
+    """Each hit's (ad unit, visitor), and the same with clicks told from images, as one integer."""
+    pixels: list[int | None] = []
+    requests: list[int | None] = []
+    for hit, unit in zip(hits, units, strict=True):
+        if unit is None:
+            pixels.append(None)
+            requests.append(None)
+        else:
+            pixels.append(unit << 65 | hit.visitor)
+            requests.append(unit << 65 | (hit.kind == "click") << 64 | hit.visitor)
+    return pixels, requests
 
 
 def _watermark(watermark: int, hits: Sequence[Hit], arrived: int) -> int:
     return max(watermark, max((hit.ts for hit in hits if hit.ts <= arrived), default=0))
 
 
-def _fact_lines(batch: Batch, duplicates: Sequence[bool], impressions: Sequence[Impression | None]) -> bytes:
+def _fact_lines(
+    batch: Batch, verdicts: Sequence[str], duplicates: Sequence[bool], impressions: Sequence[Impression | None]
+) -> bytes:
     """The hit lines as they are, each with what was found put in before its closing brace."""
-    plain = b',"verdict":"valid","version":%d}' % batch.offset
-    repeated = b',"verdict":"valid","version":%d,"duplicate":true}' % batch.offset
+    endings = {
+        (verdict, duplicate): b',"verdict":"%b","version":%d%b}'
+        % (verdict.encode(), batch.offset, b',"duplicate":true' if duplicate else b"")
+        for verdict in {*verdicts}
+        for duplicate in (False, True)
+    }
     lines = []
-    for line, hit, is_duplicate, impression in zip(batch.lines, batch.hits, duplicates, impressions, strict=True):
-        found = repeated if is_duplicate else plain
+    for line, hit, verdict, is_duplicate, impression in zip(
+        batch.lines, batch.hits, verdicts, duplicates, impressions, strict=True
+    ):
+        found = endings[verdict, is_duplicate]
         if impression is not None:
             seconds = (hit.ts - impression.ts) / 1000
             joined = f',"impression_id":"{impression.id}","seconds_to_click":{seconds}}}'

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 
 from pixeltally.hit import IMAGE_KINDS, Hit, Minute
+from streams.registry import FOLDED, UNREGISTERED, Unit, unit_of
 
 MINUTE_MS = 60_000
 
 #: A hit whose time is so far ahead of the broker's clock comes from a wrong clock.
 AHEAD_MS = 60_000
 
-Unit = tuple[str, str, str, str]
 Place = tuple[int, Unit]
 
 
@@ -18,18 +18,22 @@ class Window:
     """One minute of one ad unit."""
 
     gross: int = 0
+    invalid: int = 0
     duplicates: int = 0
     clicks: int = 0
     attributed_clicks: int = 0
     visitors: set[int] = field(default_factory=set)
 
-    def add(self, hit: Hit, duplicate: bool, attributed: bool) -> None:
-        """Count a hit in."""
+    def add(self, hit: Hit, verdict: str, duplicate: bool, attributed: bool) -> None:
+        """Count a hit in. What is both invalid and a duplicate counts as a duplicate."""
         if hit.kind in IMAGE_KINDS:
             self.gross += 1
             self.duplicates += duplicate
-            self.visitors.add(hit.visitor)
-        elif hit.kind == "click" and not duplicate:
+            if verdict == "valid":
+                self.visitors.add(hit.visitor)
+            else:
+                self.invalid += not duplicate
+        elif hit.kind == "click" and verdict == "valid" and not duplicate:
             self.clicks += 1
             self.attributed_clicks += attributed
 
@@ -52,22 +56,22 @@ class Windows:
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, hit: Hit, arrived_ms: int, duplicate: bool, attributed: bool) -> bool:
+    def add(self, hit: Hit, arrived_ms: int, verdict: str, duplicate: bool, attributed: bool) -> bool:
         """Count a hit, which the broker took at `arrived_ms`, into its minute; False where it is out of time."""
         minute_ms = hit.ts // MINUTE_MS * MINUTE_MS
         if minute_ms < self._closed_before_ms or hit.ts > arrived_ms + AHEAD_MS:
             return False
-        place = (minute_ms, unit_of(hit))
+        place = (minute_ms, _counted_under(hit, verdict))
         window = self._open.get(place)
         if window is None:
             window = self._open[place] = Window()
-        window.add(hit, duplicate, attributed)
+        window.add(hit, verdict, duplicate, attributed)
         self._changed.add(place)
         return True
 
-    def recount(self, hit: Hit, version: int) -> None:
+    def recount(self, hit: Hit, verdict: str, version: int) -> None:
         """Have the minute of a hit out of time recounted from facts."""
-        place = (hit.ts // MINUTE_MS * MINUTE_MS, unit_of(hit))
+        place = (hit.ts // MINUTE_MS * MINUTE_MS, _counted_under(hit, verdict))
         self._rows.append(self._row(place, Window(), version, late=True))
 
     def close(self, watermark_ms: int, version: int) -> None:
@@ -97,8 +101,9 @@ class Windows:
             partition=self._partition,
             version=version,
             gross=window.gross,
+            invalid=window.invalid,
             duplicates=window.duplicates,
-            valid=window.gross - window.duplicates,
+            valid=window.gross - window.invalid - window.duplicates,
             uniques=len(window.visitors),
             clicks=window.clicks,
             attributed_clicks=window.attributed_clicks,
@@ -106,6 +111,5 @@ class Windows:
         )
 
 
-def unit_of(hit: Hit) -> Unit:
-    """The hit's ad unit."""
-    return hit.advertiser, hit.campaign, hit.creative, hit.placement
+def _counted_under(hit: Hit, verdict: str) -> Unit:
+    return FOLDED if verdict == UNREGISTERED else unit_of(hit)

@@ -6,13 +6,14 @@ from collections import defaultdict
 IMAGES = ("impression", "open", "view")
 
 
-def judge(messages, duplicate_ms, attribution_ms, memory_ms):
-    """Facts of one partition's messages [(arrived, [hit dict])]: {id: (hit, duplicate, impression id or '')}.
+def judge(messages, duplicate_ms, attribution_ms, memory_ms, *, advertisers=(), max_units=10**9):
+    """Facts of one partition's messages [(arrived, [hit dict])]: {id: (hit, verdict, duplicate, impression id or '')}.
 
     Hits that were shipped twice (same node and seq) count once. What arrived two or more memory spans ago is
-    forgotten, as documented.
+    forgotten, as documented. Ad units of advertisers that are not let in, and those beyond `max_units` that are
+    not forgotten, are unregistered: their hits are no duplicates and no clicks follow them.
     """
-    shipped, facts, counted, impressions = set(), {}, [], []
+    shipped, facts, counted, impressions, admitted = set(), {}, [], [], []
     for arrived, hits in messages:
         for hit in hits:
             if (hit["node"], hit["seq"]) in shipped:
@@ -21,6 +22,12 @@ def judge(messages, duplicate_ms, attribution_ms, memory_ms):
             unit = tuple(hit.get(part, "") for part in ("advertiser", "campaign", "creative", "placement"))
             who, is_click = (unit, hit["visitor"]), hit["kind"] == "click"
             known = arrived // memory_ms - 1
+            units = {each for span, each in admitted if span >= known}
+            refused = bool(advertisers) and unit[0] not in advertisers
+            if unit not in units and (refused or len(units) >= max_units):
+                facts[hit["id"]] = (hit, "unregistered", False, "")
+                continue
+            admitted.append((arrived // memory_ms, unit))
             last = [ts for span, key, ts in counted if key == (who, is_click) and span >= known][-1:]
             duplicate = bool(last) and abs(hit["ts"] - last[0]) < duplicate_ms
             if not duplicate:
@@ -35,24 +42,27 @@ def judge(messages, duplicate_ms, attribution_ms, memory_ms):
                 found = sorted(before, key=lambda each: each[0])[-1][1] if before else ""
             else:
                 impressions.append((arrived // memory_ms, who, hit["ts"], hit["id"]))
-            facts[hit["id"]] = (hit, duplicate, found)
+            facts[hit["id"]] = (hit, "valid", duplicate, found)
     return facts
 
 
 def minutes(facts):
     """{(minute in epoch seconds, ad unit): counts} of what `judge` found."""
-    result = defaultdict(
-        lambda: {"gross": 0, "duplicates": 0, "valid": 0, "uniques": set(), "clicks": 0, "attributed_clicks": 0}
-    )
-    for hit, duplicate, impression in facts.values():
+    names = ("gross", "invalid", "duplicates", "valid", "clicks", "attributed_clicks")
+    result = defaultdict(lambda: {**dict.fromkeys(names, 0), "uniques": set()})
+    for hit, verdict, duplicate, impression in facts.values():
         unit = tuple(hit.get(part, "") for part in ("advertiser", "campaign", "creative", "placement"))
+        if verdict == "unregistered":
+            unit = ("~unregistered", "~unregistered", "~unregistered", "")
         row = result[hit["ts"] // 60_000 * 60, unit]
         if hit["kind"] in IMAGES:
             row["gross"] += 1
+            row["invalid"] += verdict != "valid"
             row["duplicates"] += duplicate
-            row["valid"] += not duplicate
-            row["uniques"].add(hit["visitor"])
-        elif hit["kind"] == "click" and not duplicate:
+            row["valid"] += verdict == "valid" and not duplicate
+            if verdict == "valid":
+                row["uniques"].add(hit["visitor"])
+        elif hit["kind"] == "click" and verdict == "valid" and not duplicate:
             row["clicks"] += 1
             row["attributed_clicks"] += bool(impression)
     return {place: {**row, "uniques": len(row["uniques"])} for place, row in result.items()}

@@ -13,7 +13,13 @@ from pixeltally.hit import Fact
 from streams.batch import parse
 from streams.tally import Head, Rules, Tally
 
-RULES = Rules(duplicate_window_ms=60_000, attribution_window_ms=300_000, lateness_ms=60_000)
+RULES = Rules(
+    duplicate_window_ms=60_000,
+    attribution_window_ms=300_000,
+    lateness_ms=60_000,
+    advertisers=frozenset({"acme", "zenith"}),
+    max_units=3,
+)
 START = 1_700_000_000_000 // RULES.memory_ms * RULES.memory_ms
 
 facts_of = msgspec.json.Decoder(Fact).decode_lines
@@ -35,7 +41,7 @@ def traffic(draw):
                 "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{node}{seq}")),
                 "ts": now - age,
                 "kind": draw(st.sampled_from(["impression", "impression", "open", "view", "click"])),
-                "advertiser": "acme",
+                "advertiser": draw(st.sampled_from(["acme", "acme", "acme", "zenith", "unknown"])),
                 "campaign": "spring",
                 "creative": draw(st.sampled_from(["banner", "video"])),
                 "visitor": draw(st.integers(1, 3)) << 62,
@@ -114,9 +120,20 @@ def test_counts_equal_the_recount_through_crashes_and_two_workers_at_once(messag
 
 
 def check(log, messages):
-    expected = recount.judge(messages, RULES.duplicate_window_ms, RULES.attribution_window_ms, RULES.memory_ms)
-    given_out = {fact.id: (fact.duplicate, fact.impression_id) for _, value in log.facts for fact in facts_of(value)}
-    assert given_out == {id: (duplicate, found) for id, (_, duplicate, found) in expected.items()}
+    expected = recount.judge(
+        messages,
+        RULES.duplicate_window_ms,
+        RULES.attribution_window_ms,
+        RULES.memory_ms,
+        advertisers=RULES.advertisers,
+        max_units=RULES.max_units,
+    )
+    given_out = {
+        fact.id: (fact.verdict, fact.duplicate, fact.impression_id)
+        for _, value in log.facts
+        for fact in facts_of(value)
+    }
+    assert given_out == {id: found[1:] for id, found in expected.items()}
     late = {(minute, unit) for minute, unit, is_late in log.rows if is_late}
     told = {(minute, unit): row for (minute, unit, is_late), row in log.rows.items() if not is_late}
     counts = recount.minutes(expected)
@@ -124,10 +141,10 @@ def check(log, messages):
         if place not in late:
             assert {name: getattr(told[place], name) for name in row} == row, place
     assert set(told) | late == set(counts)
-    assert late <= out_of_time(messages)
+    assert late <= out_of_time(messages, expected)
 
 
-def out_of_time(messages):
+def out_of_time(messages, expected):
     """Minutes that have a hit which came after their close, or from a clock that ran ahead."""
     result, newest, shipped = set(), 0, defaultdict(lambda: -1)
     for arrived, hits in messages:
@@ -137,7 +154,9 @@ def out_of_time(messages):
             minute = hit["ts"] // 60_000 * 60_000
             closed = minute + 60_000 + RULES.lateness_ms <= newest
             if closed or hit["ts"] > arrived + 60_000:
-                result.add((minute // 1000, ("acme", "spring", hit["creative"], "")))
+                unit = (hit["advertiser"], "spring", hit["creative"], "")
+                folded = ("~unregistered", "~unregistered", "~unregistered", "")
+                result.add((minute // 1000, folded if expected[hit["id"]][1] == "unregistered" else unit))
         newest = max([newest, *(hit["ts"] for hit in fresh if hit["ts"] <= arrived)])
     return result
 
@@ -152,3 +171,27 @@ def test_a_line_that_is_no_hit_goes_to_the_dead_and_the_others_count():
         ("not-a-hit", "pixeltally.hits/2@7#1"),
         ("not-a-hit", "pixeltally.hits/2@7#3"),
     ]
+
+
+def test_made_up_names_hold_no_memory_and_make_room_when_they_are_forgotten():
+    tally = Tally(0, RULES, Head(-1, 0, 0))
+    units = [f"made-up-{n}" for n in range(5000)]
+
+    def verdicts(offset, arrived):
+        lines = [
+            {"id": unit, "ts": arrived, "kind": "impression", "advertiser": "acme", "campaign": unit, "visitor": 1}
+            for unit in units
+        ]
+        value = b"\n".join(
+            json.dumps({**line, "node": "n", "seq": offset * 5000 + n}).encode() for n, line in enumerate(lines)
+        )
+        batch, _ = parse("hits", 0, offset, arrived, value)
+        return [fact.verdict for fact in facts_of(tally.apply(batch))]
+
+    assert verdicts(0, START) == ["valid"] * 3 + ["unregistered"] * 4997
+    assert [(row.gross, row.invalid, row.valid) for row in tally.tell() if row.advertiser.startswith("~")] == [
+        (4997, 4997, 0)
+    ]
+    assert verdicts(1, START + RULES.memory_ms) == ["valid"] * 3 + ["unregistered"] * 4997
+    units.reverse()
+    assert verdicts(2, START + 3 * RULES.memory_ms) == ["valid"] * 3 + ["unregistered"] * 4997

@@ -1,0 +1,61 @@
+"""Which ad units are counted: those of the advertisers let in, and no more at a time than a partition can bear.
+
+So thousands of made-up names a second cost no more than their lines: they get no window, no memory and no row.
+"""
+
+from pixeltally.hit import Hit
+from streams.memory import Memory
+
+Unit = tuple[str, str, str, str]
+
+#: The verdict of a hit whose ad unit is not counted.
+UNREGISTERED = "unregistered"
+
+#: What minutes call all those together; `~` can't be in a name.
+FOLDED: Unit = ("~unregistered", "~unregistered", "~unregistered", "")
+
+
+class Registry:
+    """The ad units of one partition, by number. One that is not asked for during a memory's span makes room."""
+
+    def __init__(self, advertisers: frozenset[str], max_units: int, span_ms: int) -> None:
+        """`advertisers`: none named lets in all."""
+        self._advertisers = advertisers
+        self._max_units = max_units
+        self._numbers: Memory[Unit, int] = Memory(span_ms)
+        self._count = 0
+        self._last_number = 0
+
+    def turn(self, arrived_ms: int) -> None:
+        """Move on to the time of arrival `arrived_ms`."""
+        if self._numbers.turn(arrived_ms):
+            self._count = len(self._numbers)
+
+    def number(self, unit: Unit) -> int | None:
+        """The unit's number, the same as long as it is remembered; None where it is not counted."""
+        old, young = self._numbers.spans(unit)
+        if young is not None:
+            return young
+        if old is None and (self._count >= self._max_units or not self._may_enter(unit)):
+            return None
+        return self._remember(unit, old)
+
+    def recall(self, unit: Unit) -> int:
+        """The number of a unit that was counted before."""
+        old, young = self._numbers.spans(unit)
+        return self._remember(unit, old) if young is None else young
+
+    def _may_enter(self, unit: Unit) -> bool:
+        return not self._advertisers or unit[0] in self._advertisers
+
+    def _remember(self, unit: Unit, number: int | None) -> int:
+        if number is None:
+            self._count += 1
+            number = self._last_number = self._last_number + 1
+        self._numbers.put(unit, number)
+        return number
+
+
+def unit_of(hit: Hit) -> Unit:
+    """The hit's ad unit."""
+    return hit.advertiser, hit.campaign, hit.creative, hit.placement
