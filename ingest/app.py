@@ -16,6 +16,7 @@ from ingest.reading import UNIT
 from ingest.recorder import Recorder
 from ingest.spool import Spool
 from ingest.target import is_allowed, with_click
+from pixeltally.keys import Keys
 from pixeltally.process import die_with_parent
 from pixeltally.settings import Settings
 from pixeltally.signing import is_signed
@@ -72,12 +73,12 @@ def pixel(environ: dict[str, Any], start_response: "StartResponse", recorder: Re
 def routes(settings: Settings, recorder: Recorder) -> Flask:
     """Everything but the pixel."""
     app = Flask(__name__, static_folder=None)
-    key = settings.secret_key()
+    keys = settings.keys()
 
     @app.get("/c/<path:unit>")
     def click(unit: str) -> Response:
         target, signature = request.args.get("to", ""), request.args.get("k", "")
-        refused = _refusal(key, unit, target, signature)
+        refused = _refusal(keys, unit, target, signature)
         if request.method == "HEAD":
             return _refuse(refused) if refused else _redirect(target)
         click_id = recorder.record("c", request.environ, refused)
@@ -101,12 +102,12 @@ def routes(settings: Settings, recorder: Recorder) -> Flask:
     return app
 
 
-def _refusal(key: bytes, unit: str, target: str, signature: str) -> str:
+def _refusal(keys: Keys, unit: str, target: str, signature: str) -> str:
     if UNIT.fullmatch(unit) is None:
         return "bad-name"
     if not is_allowed(target):
         return "bad-target"
-    return "" if is_signed(key, unit, target, signature) else "bad-signature"
+    return "" if is_signed(keys.accepted(), unit, target, signature) else "bad-signature"
 
 
 _REFUSALS = {

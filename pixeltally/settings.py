@@ -4,7 +4,6 @@ A field `foo_bar` is set by `PIXELTALLY_FOO_BAR`. `docs/settings.md` lists them 
 """
 
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pixeltally.errors import Refused
+from pixeltally.keys import Keys, parse
 
 Network = IPv4Network | IPv6Network
 
@@ -57,8 +57,13 @@ def _ipv6_prefix(text: str) -> int:
     return prefix
 
 
-def _setting(default: str, help: str, parse: Callable[[str], Any] = str) -> Any:
-    return field(metadata={"default": default, "help": help, "parse": parse})
+def _keys(text: str) -> str:
+    parse(text)
+    return text
+
+
+def _setting(default: str, help: str, parse: Callable[[str], Any] = str, secret: bool = False) -> Any:
+    return field(metadata={"default": default, "help": help, "parse": parse, "secret": secret})
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,14 @@ class Settings:
     partitions: int = _setting("4", "partitions of a topic when it is created", _positive)
     clickhouse_url: str = _setting("", "ClickHouse's HTTP address; unset: `up` starts the embedded engine")
     clickhouse_port: int = _setting("8123", "port of the ClickHouse that `up` starts", _port)
-    secret: str = _setting("", "signs click links and hides visitors; unset: made in the data folder (mode 600)")
+    secret: str = _setting(
+        "",
+        "signs click links and tokens, hides visitors: a text, or id:secret,id:secret oldest first;"
+        " unset: made in the data folder (mode 600)",
+        _keys,
+        secret=True,
+    )
+    key_grace_days: int = _setting("400", "days that what a retired key signed stays valid", _natural)
     trusted_proxies: tuple[Network, ...] = _setting(
         "", "CIDRs, comma-separated, whose X-Forwarded-For or Forwarded is believed", _networks
     )
@@ -99,7 +111,8 @@ class Settings:
             try:
                 values[each.name] = each.metadata["parse"](text)
             except ValueError as wrong:
-                raise Refused(f"{name}={text!r} can't be used: {wrong}.") from None
+                shown = "…" if each.metadata["secret"] else repr(text)
+                raise Refused(f"{name}={shown} can't be used: {wrong}.") from None
         return cls(**values)
 
     @property
@@ -127,19 +140,13 @@ class Settings:
         """Folder of the spool: one folder of segments per node in it."""
         return self.data / "spool"
 
+    def keys(self) -> Keys:
+        """The keys that sign click links and tokens."""
+        return Keys(parse(self.secret), self.data, self.key_grace_days)
+
     def secret_key(self) -> bytes:
-        """The signing key: `secret`, else the data folder's, made on first use with mode 600."""
-        if self.secret:
-            return self.secret.encode()
-        path = self.data / "secret"
-        self.data.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_bytes().strip()
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_hex(32))
-        return path.read_bytes().strip()
+        """The first key, which hides visitors; made in the data folder where none is given."""
+        return self.keys().first().secret
 
 
 def variable(name: str) -> str:

@@ -7,17 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.target import is_allowed, with_click
+from pixeltally.keys import Key, key_of
 from pixeltally.signing import is_signed, sign
 
 
 @given(st.binary(min_size=1), st.text(), st.text(), st.text())
-def test_only_the_signed_target_passes(key, unit, target, other):
+def test_only_the_signed_target_passes(secret, unit, target, other):
+    key = key_of(secret)
     signature = sign(key, unit, target)
-    assert is_signed(key, unit, target, signature)
-    assert is_signed(key, unit, other, signature) == (other == target)
-    assert not is_signed(key + b"x", unit, target, signature)
-    assert not is_signed(key, unit, target, "")
-    assert not is_signed(key, unit, target, signature + "é")
+    assert is_signed([key], unit, target, signature)
+    assert is_signed([key], unit, other, signature) == (other == target)
+    assert not is_signed([Key(key.id, secret + b"x")], unit, target, signature)
+    assert not is_signed([], unit, target, signature)
+    assert not is_signed([key], unit, target, "")
+    assert not is_signed([key], unit, target, signature + "é")
 
 
 @pytest.mark.parametrize(
