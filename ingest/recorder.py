@@ -3,7 +3,7 @@
 import logging
 import time
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from ingest import request
 from ingest.spool import Spool
@@ -15,6 +15,9 @@ log = logging.getLogger("ingest")
 #: Longest text kept of any one header or of the URI, in characters.
 MAX_CHARS = 16 * 1024
 
+#: Of a header that says yes or no.
+MAX_FLAG_CHARS = 8
+
 _LOSS_LOG_EVERY_S = 1.0
 
 
@@ -24,20 +27,28 @@ class Recorder:
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._next_log = 0.0
-        self._counted = {route: metrics.REQUESTS.labels(route) for route in ("p", "c")}
+        self._counted = {route: metrics.REQUESTS.labels(route) for route in ("p", "i", "c", "v")}
 
-    def record(self, route: str, environ: dict[str, Any], refused: str = "") -> str:
-        """Append the request and return its hit's id; a full disk loses it, counted and logged."""
+    def record(
+        self, route: str, environ: dict[str, Any], refused: str = "", postback: dict[str, str] | None = None
+    ) -> str:
+        """Append the request and return its hit's id; a full disk loses it (then the id is empty), counted and logged.
+
+        `postback` holds the fields of a conversion that a server reported; they stand in the line as its query.
+        """
         ts = time.time_ns() // 1_000_000
         line = request.encode(
             request.Request(
                 time=ts / 1000,
-                uri=uri(environ),
+                uri=uri(environ) if postback is None else f"{environ['PATH_INFO']}?{urlencode(postback)}",
                 peer=environ.get("REMOTE_ADDR", ""),
                 forwarded_for=_header(environ, "HTTP_X_FORWARDED_FOR"),
                 forwarded=_header(environ, "HTTP_FORWARDED"),
                 user_agent=_header(environ, "HTTP_USER_AGENT"),
                 referer=_header(environ, "HTTP_REFERER"),
+                gpc=environ.get("HTTP_SEC_GPC", "")[:MAX_FLAG_CHARS],
+                dnt=environ.get("HTTP_DNT", "")[:MAX_FLAG_CHARS],
+                postback=postback is not None,
                 refused=refused,
             )
         )

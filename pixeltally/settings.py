@@ -99,6 +99,16 @@ class Settings:
     lateness_s: int = _setting("60", "seconds a minute stays open behind the newest hit", _natural)
     visitor: str = _setting("ip", "what a visitor is where no subscriber is named: ip or ip+ua", _choice("ip", "ip+ua"))
     ipv6_prefix: int = _setting("128", "bits of an IPv6 address that tell visitors apart", _ipv6_prefix)
+    store_ip: str = _setting(
+        "full",
+        "what is kept of addresses: full, truncated (IPv4 /24, IPv6 /48) or none, which keeps no subscriber either",
+        _choice("full", "truncated", "none"),
+    )
+    gpc: str = _setting(
+        "ignore",
+        "requests with Sec-GPC: 1 or DNT: 1: ignore the header, or count them as anonymous",
+        _choice("ignore", "anonymous"),
+    )
     retention_days: int = _setting("400", "days that facts are kept; 0 keeps them for ever", _natural)
 
     @classmethod
@@ -134,6 +144,11 @@ class Settings:
     def public(self) -> str:
         """The address that tags point to."""
         return self.public_url.rstrip("/") or f"http://{self.reachable_host}:{self.ingest_port}"
+
+    @property
+    def images(self) -> Path:
+        """Folder of the images that are trackers: `advertiser/campaign/creative[/placement].ext`."""
+        return self.data / "images"
 
     @property
     def spool(self) -> Path:

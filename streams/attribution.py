@@ -4,7 +4,7 @@ from bisect import bisect_right, insort_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pixeltally.hit import IMAGE_KINDS, Hit
+from pixeltally.hit import IMAGE_KINDS, NOBODY, Hit
 from streams.memory import Memory
 
 
@@ -26,7 +26,9 @@ def join(
     result: list[Impression | None] = []
     for hit, key in zip(hits, keys, strict=True):
         found = None
-        if hit.kind in IMAGE_KINDS:
+        if hit.visitor == NOBODY:
+            pass  # nobody's click can't follow anybody's impression
+        elif hit.kind in IMAGE_KINDS:
             _remember(impressions, key, Impression(hit.ts, hit.id))
         elif hit.kind == "click":
             found = _latest(impressions, key, hit.ts)

@@ -2,13 +2,28 @@
 
 Rule: MRC, Viewable Ad Impression Measurement Guidelines, "duplicate" counting; the window is a setting. Clicks are
 judged among clicks, and a request is judged in the order of arrival: two requests less than a window apart, in
-whatever order their times stand, are never both counted.
+whatever order their times stand, are never both counted. A conversion that names its order is judged by that alone:
+an order converts once, however long ago it is remembered. Nobody's requests are no duplicates of each other.
 """
 
 from collections.abc import Sequence
+from hashlib import blake2b
 
-from pixeltally.hit import Fact, Hit
+from pixeltally.hit import NOBODY, Fact, Hit
 from streams.memory import Memory
+
+#: What requests are told apart by: a pixel's visitor is a positive key, an order a negative one, 0 is like no other.
+UNLIKE = 0
+
+
+def key(hit: Hit, unit_number: int) -> int:
+    """The key that hits of the ad unit with this number are duplicates by."""
+    if hit.order and hit.kind == "conversion":
+        order = int.from_bytes(blake2b(hit.order.encode("utf-8", "surrogatepass"), digest_size=16).digest())
+        return -(unit_number << 128 | order) - 1
+    if hit.visitor == NOBODY:
+        return UNLIKE
+    return unit_number << 65 | (hit.kind == "click") << 64 | hit.visitor
 
 
 def mark(hits: Sequence[Hit], keys: Sequence[int], counted: Memory[int], window_ms: int) -> list[bool]:
@@ -16,8 +31,8 @@ def mark(hits: Sequence[Hit], keys: Sequence[int], counted: Memory[int], window_
     result = []
     for hit, key in zip(hits, keys, strict=True):
         last = counted.get(key)
-        duplicate = last is not None and abs(hit.ts - last) < window_ms
-        if not duplicate:
+        duplicate = last is not None and (key < 0 or abs(hit.ts - last) < window_ms)
+        if not duplicate and key != UNLIKE:
             counted.put(key, hit.ts)
         result.append(duplicate)
     return result
@@ -26,5 +41,5 @@ def mark(hits: Sequence[Hit], keys: Sequence[int], counted: Memory[int], window_
 def recall(facts: Sequence[Fact], keys: Sequence[int], counted: Memory[int]) -> None:
     """Remember what facts say was counted."""
     for fact, key in zip(facts, keys, strict=True):
-        if not fact.duplicate:
+        if not fact.duplicate and key != UNLIKE:
             counted.put(key, fact.ts)

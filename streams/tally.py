@@ -120,13 +120,13 @@ class Tally:
         self._impressions.turn(arrived_ms)
 
     def _keys(self, hits: Sequence[Hit]) -> tuple[list[int], list[int]]:
-        """Each hit's (ad unit, visitor), and the same with clicks told from images, as one integer."""
+        """Each hit's (ad unit, visitor) as one integer, and what it is a duplicate by."""
         pixels, requests = [], []
         units = self._units
         for hit in hits:
             number = units.setdefault(unit_of(hit), len(units))
-            pixels.append(number << 65 | hit.visitor)
-            requests.append(number << 65 | (hit.kind == "click") << 64 | hit.visitor)
+            pixels.append(number << 64 | hit.visitor)
+            requests.append(duplicate.key(hit, number))
         return pixels, requests
 
 

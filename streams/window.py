@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from pixeltally.hit import IMAGE_KINDS, Hit, Minute
+from pixeltally.hit import IMAGE_KINDS, NOBODY, Hit, Minute
+from streams import revenue
 
 MINUTE_MS = 60_000
 
@@ -21,6 +22,8 @@ class Window:
     duplicates: int = 0
     clicks: int = 0
     attributed_clicks: int = 0
+    conversions: int = 0
+    revenue: int = 0  #: in ten-thousandths
     visitors: set[int] = field(default_factory=set)
 
     def add(self, hit: Hit, duplicate: bool, attributed: bool) -> None:
@@ -28,10 +31,14 @@ class Window:
         if hit.kind in IMAGE_KINDS:
             self.gross += 1
             self.duplicates += duplicate
-            self.visitors.add(hit.visitor)
+            if hit.visitor != NOBODY:
+                self.visitors.add(hit.visitor)
         elif hit.kind == "click" and not duplicate:
             self.clicks += 1
             self.attributed_clicks += attributed
+        elif hit.kind == "conversion" and not duplicate:
+            self.conversions += 1
+            self.revenue += revenue.units(hit.value)
 
 
 class Windows:
@@ -102,6 +109,8 @@ class Windows:
             uniques=len(window.visitors),
             clicks=window.clicks,
             attributed_clicks=window.attributed_clicks,
+            conversions=window.conversions,
+            revenue=revenue.text(window.revenue),
             late=late,
         )
 
