@@ -19,7 +19,7 @@ Amount = Annotated[str, msgspec.Meta(pattern=r"\A([0-9]{1,14}(\.[0-9]{1,4})?)?\Z
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 
 
-class Hit(msgspec.Struct, omit_defaults=True):
+class Hit(msgspec.Struct, omit_defaults=True, gc=False):
     """One counted request: a line of `pixeltally.hits`."""
 
     id: str  #: UUIDv7, made from (ts, node, seq), so that the same request always gets the same
@@ -43,7 +43,7 @@ class Hit(msgspec.Struct, omit_defaults=True):
     click_id: str = ""  #: the click that it says it came from
 
 
-class Fact(Hit, omit_defaults=True, kw_only=True):
+class Fact(Hit, omit_defaults=True, kw_only=True, gc=False):
     """A hit with what streams found: a line of `pixeltally.facts`."""
 
     verdict: str  #: `valid`, or why it is invalid traffic
