@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from werkzeug.routing import PathConverter
 
+from ingest import conversion, image
 from ingest.answers import GIF, PNG, UNCACHED
 from ingest.reading import UNIT
 from ingest.recorder import Recorder
 from ingest.spool import Spool
-from ingest.target import is_allowed, with_click
 from pixeltally.keys import Keys
 from pixeltally.process import die_with_parent
 from pixeltally.settings import Settings
 from pixeltally.signing import is_signed
+from pixeltally.target import is_allowed, with_click
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
@@ -70,17 +72,29 @@ def pixel(environ: dict[str, Any], start_response: "StartResponse", recorder: Re
     return [image] if method == "GET" else []
 
 
+class _Whatever(PathConverter):
+    """A path's rest, whatever it holds: an image is answered to any name."""
+
+    regex = r"[\s\S]*"
+    part_isolating = False
+
+
 def routes(settings: Settings, recorder: Recorder) -> Flask:
     """Everything but the pixel."""
     app = Flask(__name__, static_folder=None)
+    app.url_map.merge_slashes = False  # a redirect instead of an image would break a page
+    app.url_map.converters["whatever"] = _Whatever
     keys = settings.keys()
+    app.add_url_rule("/i/<whatever:name>", view_func=image.view(settings.images, recorder))
+    app.add_url_rule("/v/<whatever:name>", view_func=conversion.pixel(recorder))
+    app.add_url_rule("/v/<whatever:name>", view_func=conversion.postback(keys, recorder), methods=["POST"])
 
     @app.get("/c/<path:unit>")
     def click(unit: str) -> Response:
         target, signature = request.args.get("to", ""), request.args.get("k", "")
         refused = _refusal(keys, unit, target, signature)
         if request.method == "HEAD":
-            return _refuse(refused) if refused else _redirect(target)
+            return _refuse(refused) if refused else _redirect(with_click(target, ""))
         click_id = recorder.record("c", request.environ, refused)
         return _refuse(refused) if refused else _redirect(with_click(target, click_id))
 

@@ -5,7 +5,7 @@ import uuid
 from decimal import Decimal
 from typing import NamedTuple
 
-MAX_CHARS = 128
+MAX_CHARS = 256
 
 _DECIMAL = re.compile(r"[0-9]{1,14}(\.[0-9]{1,4})?")
 _CURRENCY = re.compile(r"[A-Z]{3}")
