@@ -21,6 +21,7 @@ from setproctitle import setproctitle
 
 from ingest import request, spool
 from ingest.reading import Uncountable, reader
+from ingest.redaction import redactor
 from pixeltally import metrics, topics
 from pixeltally.hit import Dead, Hit
 from pixeltally.identity import hit_id
@@ -76,6 +77,7 @@ class Shipper:
     def __init__(self, settings: Settings) -> None:
         self._root = settings.spool
         self._read = reader(settings)
+        self._redact = redactor(settings)
         self._partitions = topics.ensure(settings)
         self._nodes: dict[str, Node] = {}
         self._failed: KafkaError | None = None
@@ -147,7 +149,7 @@ class Shipper:
                 hits.append(self._read(_request(line), node, seq))
             except Uncountable as reason:
                 metrics.DEAD.labels(str(reason)).inc()
-                dead.append(_dead_letter(node, seq, line, str(reason)))
+                dead.append(_dead_letter(node, seq, self._redact(line), str(reason)))
         return hits, dead
 
     def _send(self, chunk: Chunk, topic: str, partition: int, value: bytes) -> None:
@@ -174,10 +176,9 @@ def _request(line: bytes) -> request.Request:
         raise Uncountable("unreadable-line") from None
 
 
-def _dead_letter(node: str, seq: int, line: bytes, reason: str) -> Dead:
+def _dead_letter(node: str, seq: int, line: str, reason: str) -> Dead:
     now = time.time_ns() // 1_000_000
-    text = line.decode("utf-8", "replace")
-    return Dead(hit_id(0, node, seq), now, reason, f"spool {node}@{seq}", text)
+    return Dead(hit_id(0, node, seq), now, reason, f"spool {node}@{seq}", line)
 
 
 def pack(hits: list[Hit], count: int) -> Iterator[tuple[int, bytes]]:

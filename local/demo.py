@@ -83,7 +83,7 @@ def _demonstrate(settings: Settings, run: Run, stack: Stack) -> int:
 
 
 def _signing(settings: Settings) -> Callable[[str, str], str]:
-    key = settings.secret_key()
+    key = settings.keys().signing()
     return lambda unit, target: sign(key, unit, target)
 
 

@@ -25,7 +25,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
 
 
-def _command(*options: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], click.Command]:
+def _command(*options: Callable[[Any], Any], of: click.Group = main) -> Callable[[Callable[..., Any]], click.Command]:
     """A subcommand that gets the settings first and turns `Refused` into one line and exit code 2."""
 
     def decorate(function: Callable[..., Any]) -> click.Command:
@@ -40,7 +40,7 @@ def _command(*options: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], c
         command: Any = run
         for option in reversed(options):
             command = option(command)
-        return main.command(name=function.__name__)(command)
+        return of.command(name=function.__name__.strip("_"))(command)
 
     return decorate
 
@@ -89,6 +89,51 @@ def pixel(settings: Settings, unit: str, target: str | None, subscriber: str | N
 
     for place, tag in tags(settings, unit, target, subscriber).items():
         click.echo(f"{place}:\n  {tag}")
+
+
+@main.group()
+def advertiser() -> None:
+    """Advertisers: who reports conversions."""
+
+
+@_command(click.argument("name"), of=advertiser)
+def token(settings: Settings, name: str) -> None:
+    """Print the token with which an advertiser's servers report conversions.
+
+    \b
+    Example: pixeltally advertiser token acme
+    """
+    from pixeltally.tags import advertiser_token
+
+    click.echo(advertiser_token(settings, name))
+
+
+@main.group()
+def key() -> None:
+    """Keys that sign click links and tokens."""
+
+
+@_command(of=key)
+def list_(settings: Settings) -> None:
+    """List the keys, oldest first; the last one signs.
+
+    \b
+    Example: pixeltally key list
+    """
+    from pixeltally.keys import rows
+
+    for row in rows(settings.keys()):
+        click.echo("  ".join(f"{cell:<16}" for cell in row).rstrip())
+
+
+@_command(of=key)
+def rotate(settings: Settings) -> None:
+    """Make a new key, which signs from now on; what the others signed stays valid for PIXELTALLY_KEY_GRACE_DAYS.
+
+    \b
+    Example: pixeltally key rotate
+    """
+    click.echo(f"key {settings.keys().rotate().id} signs from now on")
 
 
 @_command()

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from pixeltally.errors import Refused
 from pixeltally.hit import NAME_PATTERN
 from pixeltally.settings import Settings
-from pixeltally.signing import sign
+from pixeltally.signing import sign, token
 
 _UNIT = re.compile(rf"{NAME_PATTERN}(/{NAME_PATTERN}){{2,3}}", re.ASCII)
 
@@ -29,9 +29,16 @@ def tags(settings: Settings, unit: str, target: str | None, subscriber: str | No
     if target:
         if not target.startswith(("http://", "https://")):
             raise Refused(f"--to {target!r} is not an http or https URL")
-        query = {"to": target, "k": sign(settings.secret_key(), unit, target), **who}
+        query = {"to": target, "k": sign(settings.keys().signing(), unit, target), **who}
         result["click"] = f"{settings.public}/c/{unit}?{urlencode(query)}"
     return result
+
+
+def advertiser_token(settings: Settings, name: str) -> str:
+    """The token with which the advertiser's servers report conversions; :class:`Refused` where it is no name."""
+    if re.fullmatch(NAME_PATTERN, name, re.ASCII) is None:
+        raise Refused(f"{name!r} is no advertiser's name: of a-z 0-9 . _ -, at most 64")
+    return token(settings.keys().signing(), name)
 
 
 def _image(url: str, query: dict[str, str]) -> str:

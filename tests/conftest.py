@@ -7,10 +7,15 @@ from pathlib import Path
 from subprocess import Popen
 
 import pytest
+from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 from processes import StartBroker, free_port, start_clickhouse, tier, wait_for_kafka
 
 from local import kafka
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("ours", deadline=None)
+settings.load_profile("ours")
 
 #: The browser itself must not speak to anyone either.
 QUIET = [

@@ -18,7 +18,7 @@ SELECT
     toStartOfFifteenMinutes(ts)::DateTime('UTC') AS slice, advertiser, campaign, creative, placement,
     uniqExactState(visitor) AS visitors
 FROM facts
-WHERE kind IN ('impression', 'open', 'view') AND verdict = 'valid'
+WHERE kind IN ('impression', 'open', 'view') AND verdict = 'valid' AND visitor != 0
 GROUP BY slice, advertiser, campaign, creative, placement;
 
 -- Impressions (valid), exact uniques and duplicates per period (day, week: ISO, month) in a time zone.

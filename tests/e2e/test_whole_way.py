@@ -19,6 +19,7 @@ import psutil
 import pytest
 from processes import free_port, wait_until, with_environ
 
+from pixeltally.keys import key_of
 from pixeltally.signing import sign
 
 SECRET = "of the tests"
@@ -174,11 +175,15 @@ def test_a_click_follows_its_impression_and_leads_to_the_signed_target(stack):
     visitor = {"X-Forwarded-For": "192.0.2.77"}
     send(stack, unit, "192.0.2.77")
     link = f"/c/{unit}?to={quote(target, safe='')}"
-    answer = stack.get(f"{link}&k={sign(SECRET.encode(), unit, target)}", visitor)
+    answer = stack.get(f"{link}&k={sign(key_of(SECRET.encode()), unit, target)}", visitor)
     assert answer.status == 302
     where, click_id = answer.headers["Location"].removesuffix("#top").split("&pt_click=")
     assert where == "https://shop.example/offer?a=1"
-    for forged in (link, f"{link}&k=wrong", f"{link.replace('shop', 'evil')}&k={sign(SECRET.encode(), unit, target)}"):
+    for forged in (
+        link,
+        f"{link}&k=wrong",
+        f"{link.replace('shop', 'evil')}&k={sign(key_of(SECRET.encode()), unit, target)}",
+    ):
         refusal = stack.get(forged, visitor)
         assert refusal.status == 400
         assert "Location" not in refusal.headers

@@ -94,7 +94,7 @@ def test_reach_is_exact_in_every_zone_over_a_change_of_clocks(tables, zone):
     for number in range(2000):
         # Every 13 minutes from mid-October to early November: daylight saving ends in between.
         ts = int(datetime(2026, 10, 20, tzinfo=UTC).timestamp() * 1000) + number * 13 * 60_000
-        rows.append(fact(ts, visitor=number * 7919 % 400, creative=f"c{number % 3}", duplicate=number % 11 == 0))
+        rows.append(fact(ts, visitor=number * 7919 % 400 + 1, creative=f"c{number % 3}", duplicate=number % 11 == 0))
     insert(tables, "facts_in", rows)
     insert(tables, "facts_in", rows[::3])
     late = {(row["ts"] // 60_000 * 60, row["creative"]) for row in rows}
