@@ -42,9 +42,9 @@ def run(settings: Settings) -> None:
     gc.set_threshold(100_000, 10, 100)
     topics.ensure(settings)
     app = build(settings)
-    _Process(
-        app, loglevel="WARN", quiet=True, override_logging=False, redirect_stdouts=False
-    ).execute_from_commandline()
+    process = _Process(app, quiet=True, override_logging=False, redirect_stdouts=False)
+    process.spinner = None
+    process.execute_from_commandline()
 
 
 class _Process(faust.Worker):
