@@ -1,16 +1,17 @@
 """The HTTP tier. Pixels are answered in front of Flask, the rest by Flask."""
 
 import logging
-import shutil
 import sys
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from ingest import room
 from ingest.answers import GIF, PNG, UNCACHED
 from ingest.reading import UNIT
 from ingest.recorder import Recorder
@@ -23,9 +24,6 @@ from pixeltally.signing import is_signed
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
 
-#: Below so much free disk the spool is about to be full.
-MIN_FREE_BYTES = 100 * 1024 * 1024
-
 #: The shipper reports every second; older than this it is stuck or gone.
 SHIPPER_SILENT_S = 5.0
 
@@ -35,7 +33,8 @@ def build() -> "WSGIApplication":
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     die_with_parent()
     settings = Settings.from_env()
-    return application(settings, Recorder(Spool(settings.spool)))
+    spool = Spool(settings.spool, partial(room.left_bytes, settings), room.segment_bytes(settings))
+    return application(settings, Recorder(spool))
 
 
 def application(settings: Settings, recorder: Recorder) -> "WSGIApplication":
@@ -128,8 +127,8 @@ def _redirect(url: str) -> Response:
 
 
 def _problem(settings: Settings) -> str:
-    if shutil.disk_usage(settings.spool).free < MIN_FREE_BYTES:
-        return f"less than {MIN_FREE_BYTES >> 20} MiB are free for the spool"
+    if problem := room.problem(settings):
+        return problem
     status = settings.spool / "shipper.status"
     try:
         if time.time() - status.stat().st_mtime > SHIPPER_SILENT_S:
