@@ -4,7 +4,6 @@ import logging
 import sys
 import time
 from collections.abc import Iterable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
@@ -15,7 +14,6 @@ from ingest import room
 from ingest.answers import GIF, PNG, UNCACHED
 from ingest.reading import UNIT
 from ingest.recorder import Recorder
-from ingest.spool import Spool
 from ingest.target import is_allowed, with_click
 from pixeltally.process import die_with_parent
 from pixeltally.settings import Settings
@@ -33,8 +31,7 @@ def build() -> "WSGIApplication":
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     die_with_parent()
     settings = Settings.from_env()
-    spool = Spool(settings.spool, partial(room.left_bytes, settings), room.segment_bytes(settings))
-    return application(settings, Recorder(spool))
+    return application(settings, Recorder(room.open_spool(settings)))
 
 
 def application(settings: Settings, recorder: Recorder) -> "WSGIApplication":

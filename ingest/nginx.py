@@ -12,9 +12,6 @@ from pathlib import Path
 from ingest.answers import PNG
 from ingest.spool import create_segment, last_segment, segment_path, sync_folder
 
-#: The node's name, unless there are several nginx.
-NODE = "nginx"
-
 _CURRENT = "current"
 
 #: While this file is there, nginx writes a byte a request into `lost` instead of a line.
@@ -27,6 +24,8 @@ def prepare(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     sync_folder(folder.parent)
     (folder / "pixel.png").write_bytes(PNG)
+    (folder / _LOST).touch()
+    (folder / _LOST).chmod(0o660)
     if not os.path.lexists(folder / _CURRENT):
         begin_segment(folder)
 
@@ -34,7 +33,9 @@ def prepare(folder: Path) -> None:
 def begin_segment(folder: Path) -> None:
     """Have nginx write to a new segment, from at most a second from now on."""
     number = last_segment(folder) + 1
-    os.close(create_segment(folder, number, 0o660))
+    file = create_segment(folder, number)
+    os.fchmod(file, 0o660)  # nginx may be another user of the folder's group
+    os.close(file)
     beside = folder / "next"
     beside.unlink(missing_ok=True)
     beside.symlink_to(segment_path(folder, number).name)
@@ -62,3 +63,11 @@ def count_lost(root: Path) -> int:
             os.truncate(path, 0)
             lost += size
     return lost
+
+
+def configuration(listen: str, folder: str, upstream: str) -> str:
+    """The configuration; `folder` is the node as nginx sees it, `upstream` the `host:port` of Flask."""
+    text = Path(__file__).with_name("nginx.conf").read_text("ascii")
+    for mark, value in (("@LISTEN@", listen), ("@FOLDER@", folder), ("@UPSTREAM@", upstream)):
+        text = text.replace(mark, value)
+    return text

@@ -7,6 +7,7 @@ import msgspec
 
 from ingest import request
 from ingest.reading import Uncountable, reader
+from ingest.recorder import MAX_CHARS
 from pixeltally import metrics, topics
 from pixeltally.hit import Dead, Hit
 from pixeltally.identity import hit_id
@@ -48,15 +49,20 @@ def packer(settings: Settings, partition_count: int) -> Callable[[str, Lines], I
 
 def _request(line: bytes) -> request.Request:
     try:
-        return request.decode(line)
-    except UnicodeDecodeError:
-        pass  # nginx keeps a header's bytes as they came
-    except msgspec.DecodeError:
-        raise Uncountable("unreadable-line") from None
-    try:
-        return request.decode(line.decode("utf-8", "replace"))
-    except msgspec.DecodeError:
-        raise Uncountable("unreadable-line") from None
+        found = request.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        try:
+            # nginx keeps a header's bytes as they came.
+            found = request.decode(line.decode("utf-8", "replace"))
+        except msgspec.DecodeError:
+            raise Uncountable("unreadable-line") from None
+    return found if len(line) <= MAX_CHARS else _cut(found)
+
+
+def _cut(found: request.Request) -> request.Request:
+    """The request with its texts as short as the web workers keep them."""
+    long = {name: value for name, value in msgspec.structs.asdict(found).items() if isinstance(value, str)}
+    return msgspec.structs.replace(found, **{name: value[:MAX_CHARS] for name, value in long.items()})
 
 
 def _dead_letter(node: str, seq: int, line: bytes, reason: str) -> Dead:

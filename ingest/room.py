@@ -1,9 +1,10 @@
 """How much the spool may still take: its own limit, and what must stay free on its disk."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
-from ingest.spool import SEGMENT_BYTES, nodes, segment_path, segments
+from ingest.spool import SEGMENT_BYTES, Spool, nodes, segment_path, segments
 from pixeltally.settings import Settings
 
 #: From this share of the limit on, `/readyz` says so.
@@ -11,6 +12,11 @@ NEARLY = 0.9
 
 #: A limit is kept in at least so many segments: a segment gives its room back only as a whole.
 _SEGMENTS = 16
+
+
+def open_spool(settings: Settings) -> Spool:
+    """A worker's spool that keeps within its limits."""
+    return Spool(settings.spool, partial(left_bytes, settings), segment_bytes(settings))
 
 
 def segment_bytes(settings: Settings) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 from granian import Granian
 from granian.constants import Interfaces
 
+from ingest.keeper import Keeper
 from pixeltally.errors import Refused
 from pixeltally.settings import Settings
 
@@ -26,7 +27,7 @@ _LOOK_S = 0.5
 def run(settings: Settings) -> None:
     """Answer and ship until SIGTERM; raises :class:`Refused` where the port or the folder can't be used."""
     _check(settings)
-    with Shipper():
+    with Keeper(settings), Shipper():
         Granian(
             "ingest.app:build",
             factory=True,

@@ -48,9 +48,9 @@ class Spool:
         self._begin_segment()
 
     def append(self, line: bytes) -> int:
-        """Write one line (without its newline) and return its `seq`.
+        """Write one line (without its last newline), or several, in one piece and return the first one's `seq`.
 
-        Raises OSError (:class:`Full`, disk full, unwritable); then nothing of the line is counted.
+        Raises OSError (:class:`Full`, disk full, unwritable); then the last of the lines is not whole in the spool.
         """
         data = line + b"\n"
         if time.monotonic() >= self._look_again:
@@ -71,21 +71,10 @@ class Spool:
         os.close(self._lock)
 
     def _write(self, data: bytes) -> None:
-        written = 0
-        try:
-            written = os.write(self._file, data)
-        finally:
-            if written != len(data):
-                self._take_back()
-        if written != len(data):
-            raise OSError("the disk took only part of a line")
-
-    def _take_back(self) -> None:
-        try:
-            os.ftruncate(self._file, self._offset)
-        except OSError:
-            # The piece stays at the segment's end, where the reader knows it for torn.
+        if os.write(self._file, data) != len(data):
+            # Not taken back: it may have been read. The piece stays at the segment's end, where it is known for torn.
             self._offset = self._segment_bytes
+            raise OSError("the disk took only part of a line")
 
     def _look(self) -> None:
         self._look_again = time.monotonic() + LOOK_S
@@ -101,13 +90,13 @@ class Spool:
         self._file, self._segment, self._offset = file, number, 0
 
 
-def create_segment(folder: Path, number: int, mode: int = 0o600) -> int:
+def create_segment(folder: Path, number: int) -> int:
     """Begin segment `number` of a node; return its open file.
 
     The folder is synced, so that after a power cut no number is given a second time: streams would take its
     lines for known ones.
     """
-    file = os.open(segment_path(folder, number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, mode)
+    file = os.open(segment_path(folder, number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
     sync_folder(folder)
     return file
 
