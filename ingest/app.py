@@ -1,6 +1,5 @@
 """The routes that Flask answers: all but the pixel, which `ingest.site` answers in front of it."""
 
-import shutil
 import time
 
 from flask import Flask, Response, request
@@ -8,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.multiprocess import MultiProcessCollector
 from werkzeug.routing import PathConverter
 
-from ingest import conversion, image
+from ingest import conversion, image, room
 from ingest.answers import UNCACHED
 from ingest.reading import UNIT
 from ingest.recorder import Recorder
@@ -16,9 +15,6 @@ from pixeltally.keys import Keys
 from pixeltally.settings import Settings
 from pixeltally.signing import is_signed
 from pixeltally.target import is_allowed, with_click
-
-#: Below so much free disk the spool is about to be full.
-MIN_FREE_BYTES = 100 * 1024 * 1024
 
 #: The shipper reports every second; older than this it is stuck or gone.
 SHIPPER_SILENT_S = 5.0
@@ -96,8 +92,8 @@ def _redirect(url: str) -> Response:
 
 
 def _problem(settings: Settings) -> str:
-    if shutil.disk_usage(settings.spool).free < MIN_FREE_BYTES:
-        return f"less than {MIN_FREE_BYTES >> 20} MiB are free for the spool"
+    if problem := room.problem(settings):
+        return problem
     status = settings.spool / "shipper.status"
     try:
         if time.time() - status.stat().st_mtime > SHIPPER_SILENT_S:

@@ -148,6 +148,26 @@ def ingest(settings: Settings) -> None:
     server.run(settings)
 
 
+@_command(
+    click.option("--listen", default="80", show_default=True, help="Where nginx listens, as in its `listen`."),
+    click.option("--upstream", help="HOST:PORT of `pixeltally ingest`, as nginx reaches it; unset: from the settings."),
+    click.option("--folder", help="The folder DATA/spool/NAME, as nginx sees it, where that is elsewhere."),
+    click.option("--name", default="nginx", show_default=True, help="The folder's name; each nginx has its own."),
+)
+def nginx(settings: Settings, listen: str, upstream: str | None, folder: str | None, name: str) -> None:
+    """Print the configuration that makes nginx answer pixels itself, and make the folder that it writes to.
+
+    \b
+    Example: pixeltally nginx > /etc/nginx/conf.d/pixeltally.conf
+    """
+    from ingest import nginx as front
+
+    node = (settings.spool / name).resolve()
+    front.prepare(node)
+    upstream = upstream or f"{settings.reachable_host}:{settings.ingest_port}"
+    click.echo(front.configuration(listen, folder or str(node), upstream), nl=False)
+
+
 @_command()
 def streams(settings: Settings) -> None:
     """Run one Faust worker: hits to facts and minutes. Start as many as there are partitions.

@@ -47,6 +47,13 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _spool_size(text: str) -> int:
+    size = int(text)
+    if size < 1 << 20:
+        raise ValueError("must be at least 1048576, 1 MiB")
+    return size
+
+
 def _networks(text: str) -> tuple[Network, ...]:
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
@@ -84,6 +91,17 @@ class Settings:
     host: str = _setting("127.0.0.1", "address that every listener binds")
     ingest_port: int = _setting("8080", "port of the pixel, click and conversion URLs", _port)
     ingest_workers: int = _setting("1", "processes that answer requests", _positive)
+    spool_max_bytes: int = _setting(
+        "17179869184", "bytes that the spool may grow to while Kafka is away (16 GiB)", _spool_size
+    )
+    spool_min_free_bytes: int = _setting(
+        "268435456", "bytes of its disk that the spool leaves free (256 MiB)", _natural
+    )
+    spool_fsync_ms: int = _setting(
+        "0",
+        "a line is on the disk itself, safe from a power cut, after at most so many ms; 0: when the system does it",
+        _natural,
+    )
     public_url: str = _setting("", "address that the world reaches ingest at, for tags; unset: host and port")
     live_port: int = _setting("8090", "port of the live page", _port)
     kafka: str = _setting("", "Kafka's bootstrap servers; unset: `up` starts one")
