@@ -46,28 +46,29 @@ class Shipper:
 
     def __enter__(self) -> None:
         self._stopping = threading.Event()
-        self._process = self._start()
         self._keeper = threading.Thread(target=self._keep)
         self._keeper.start()
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._keeper.join()
-        self._process.terminate()
+
+    def _keep(self) -> None:
+        # Starts and stops in one thread: a shipper dies with the thread that started it.
+        process = self._start()
+        while not self._stopping.wait(_LOOK_S):
+            code = process.poll()
+            if code is not None:
+                log.error("the shipper ended with %s; starting it again", code)
+                process = self._start()
+        process.terminate()
         try:
-            self._process.wait(SHIPPER_STOP_S)
+            process.wait(SHIPPER_STOP_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            process.kill()
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-m", "ingest.shipper"])
-
-    def _keep(self) -> None:
-        while not self._stopping.wait(_LOOK_S):
-            code = self._process.poll()
-            if code is not None:
-                log.error("the shipper ended with %s; starting it again", code)
-                self._process = self._start()
 
 
 def _check(settings: Settings) -> None:

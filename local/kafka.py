@@ -274,9 +274,7 @@ def _train(java: str, classpath: str, archive: Path) -> None:
         _format(java, classpath, folder)
         _write_config(folder, "log", "127.0.0.1", port)
         command = _command(java, classpath, f"-XX:ArchiveClassesAtExit={part}")
-        broker = subprocess.Popen(
-            command, cwd=folder, env=_environ(), stderr=subprocess.DEVNULL
-        )
+        broker = subprocess.Popen(command, cwd=folder, env=_environ(), stderr=subprocess.DEVNULL)
         try:
             answers = _wait_for_metadata(broker, port)
             broker.send_signal(signal.SIGTERM)
