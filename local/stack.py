@@ -111,7 +111,7 @@ class Stack:
         with ExitStack() as undo:
             lock = undo.enter_context(_claim(self._settings))
             undo.enter_context(self._signals())
-            folder = Path(undo.enter_context(_folder()))
+            folder = undo.enter_context(_folder())
             notices = {tier.name: undo.enter_context(closing(Notices(folder / tier.name))) for tier in self._table}
             programs = {tier.name: tier.argv for tier in self._table}
             self._supervisor = undo.enter_context(
@@ -214,10 +214,22 @@ def _require_ports(settings: Settings) -> None:
         require_port(settings.host, port, variable(name))
 
 
-def _folder() -> tempfile.TemporaryDirectory[str]:
+@contextmanager
+def _folder() -> Iterator[Path]:
     """A temporary folder whose path is short enough for sockets."""
-    fits = len(os.fsencode(tempfile.gettempdir())) <= MAX_TEMPORARY_BYTES
-    return tempfile.TemporaryDirectory(prefix="pt-", dir=None if fits else "/tmp")  # noqa: S108
+    try:
+        fits = len(os.fsencode(tempfile.gettempdir())) <= MAX_TEMPORARY_BYTES
+        made = tempfile.TemporaryDirectory(prefix="pt-", dir=None if fits else "/tmp")  # noqa: S108
+    except OSError as error:
+        raise Refused(f"no temporary folder can be made: {error.strerror}.") from None
+    with made as name:
+        # systemd-tmpfiles removes what lies in /tmp for long, unless it is locked.
+        lock = os.open(name, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            yield Path(name)
+        finally:
+            os.close(lock)
 
 
 def _environ(settings: Settings) -> dict[str, str]:
