@@ -197,6 +197,22 @@ def test_a_taken_port_is_refused_before_anything_starts(stack: type, variable: s
     assert not (running.data / "events").exists()
 
 
+def test_a_full_disk_is_refused_before_anything_starts(small_disk: Path) -> None:
+    running = Running(small_disk, stand_in("ingest"))
+    assert running.end() == 2
+    assert running.log == [
+        f"pixeltally: the disk of {small_disk} has only 1 MB left and 200 MB are needed: "
+        "free some, or name another folder by PIXELTALLY_DATA.\n"
+    ]
+    (small_disk / "filling").write_bytes(b"x" * 900_000)
+    with suppress(OSError), (small_disk / "rest").open("wb", buffering=0) as rest:
+        while True:
+            rest.write(b"x" * 4096)
+    running = Running(small_disk, stand_in("ingest"))
+    assert running.end() == 2
+    assert len(running.log) == 1
+
+
 def test_two_parts_cant_share_a_port(stack: type) -> None:
     running = stack(PIXELTALLY_INGEST_PORT="8099", PIXELTALLY_LIVE_PORT="8099")
     assert running.end() == 2
