@@ -31,7 +31,6 @@ _CONFIG = """\
 nodaemon = true
 silent = true
 nocleanup = true
-strip_ansi = true
 loglevel = warn
 logfile = %(here)s/stack.log
 logfile_maxbytes = 0
