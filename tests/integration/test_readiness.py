@@ -1,5 +1,7 @@
 """Readiness: who is asked, and who says so."""
 
+import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +39,16 @@ def test_who_refuses_says_why(notices: Notices) -> None:
     say_refused("the moon is full:\nwait a week.")
     assert notices.refusal() == "the moon is full: wait a week."
     assert not notices.ready()
+
+
+def test_a_supervisor_may_listen_where_no_file_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"pixeltally-{os.getpid()}"
+    monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(f"\0{name}")
+        listener.settimeout(5)
+        say_ready()
+        assert listener.recv(100) == b"READY=1"
 
 
 def test_nobody_waits_for_a_notice_to_be_read(notices: Notices, monkeypatch: pytest.MonkeyPatch) -> None:
