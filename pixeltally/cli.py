@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from pixeltally.errors import Refused
+from pixeltally.process import die_with_parent, say_refused
 from pixeltally.settings import Settings, table
 
 
@@ -23,6 +24,8 @@ def _environment_help() -> str:
 def main() -> None:
     """Pixeltally counts tracking-pixel hits: exactly, through crashes, in seconds."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    if "SUPERVISOR_ENABLED" in os.environ:  # supervisord says so to whom it starts
+        die_with_parent()
 
 
 def _command(*options: Callable[[Any], Any], of: click.Group = main) -> Callable[[Callable[..., Any]], click.Command]:
@@ -34,6 +37,7 @@ def _command(*options: Callable[[Any], Any], of: click.Group = main) -> Callable
             try:
                 sys.exit(function(Settings.from_env(), **arguments))
             except Refused as refusal:
+                say_refused(str(refusal))
                 click.echo(f"pixeltally: {refusal}", err=True)
                 sys.exit(2)
 
