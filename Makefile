@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint setup browser clean
+.PHONY: demo test hostile lint setup browser clean
 
 demo: setup
 	$(BIN)/pixeltally demo
 
 test: setup browser lint
 	$(BIN)/pytest
+
+# 20,000 hostile requests; `make test` sends 3,000 of them.
+hostile: setup
+	PIXELTALLY_HOSTILE=20000 $(BIN)/pytest -s tests/integration/test_hostile.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -20,8 +20,8 @@ from pixeltally.target import is_allowed, with_click
 SHIPPER_SILENT_S = 5.0
 
 
-class _Whatever(PathConverter):
-    """A path's rest, whatever it holds: an image is answered to any name."""
+class Anything(PathConverter):
+    """The rest of a path, whatever it holds: every request is answered, and written down."""
 
     regex = r"[\s\S]*"
     part_isolating = False
@@ -32,13 +32,13 @@ def routes(settings: Settings, recorder: Recorder) -> Flask:
     app = Flask(__name__, static_folder=None)
     # Its redirect would break a page that shows an image, and would go to whatever host the client named.
     app.url_map.merge_slashes = False
-    app.url_map.converters["whatever"] = _Whatever
+    app.url_map.converters["anything"] = Anything
     keys = settings.keys()
-    app.add_url_rule("/i/<whatever:name>", view_func=image.view(settings.images, recorder))
-    app.add_url_rule("/v/<whatever:name>", view_func=conversion.pixel(recorder))
-    app.add_url_rule("/v/<whatever:name>", view_func=conversion.postback(keys, recorder), methods=["POST"])
+    app.add_url_rule("/i/<anything:name>", view_func=image.view(settings.images, recorder))
+    app.add_url_rule("/v/<anything:name>", view_func=conversion.pixel(recorder))
+    app.add_url_rule("/v/<anything:name>", view_func=conversion.postback(keys, recorder), methods=["POST"])
 
-    @app.get("/c/<path:unit>")
+    @app.get("/c/<anything:unit>")
     def click(unit: str) -> Response:
         target, signature = request.args.get("to", ""), request.args.get("k", "")
         refused = _refusal(keys, unit, target, signature)

@@ -12,7 +12,8 @@ from ingest.reading import Uncountable, reader
 from ingest.recorder import Recorder
 from ingest.redaction import redactor
 from ingest.site import Site
-from ingest.spool import Reader, Spool
+from ingest.spool import Spool
+from ingest.tail import Reader
 from pixeltally.hit import Hit
 from pixeltally.settings import Settings
 

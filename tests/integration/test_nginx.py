@@ -18,6 +18,7 @@ from ingest.packing import packer
 from ingest.tail import Reader
 from pixeltally import topics
 from pixeltally.settings import Settings
+from pixeltally.keys import key_of
 from pixeltally.signing import sign
 
 SECRET = "of the tests"
@@ -25,7 +26,7 @@ TARGET = "https://shop.example/"
 
 
 def link(unit):
-    return f"/c/{unit}?{urlencode({'to': TARGET, 'k': sign(SECRET.encode(), unit, TARGET)})}"
+    return f"/c/{unit}?{urlencode({'to': TARGET, 'k': sign(key_of(SECRET.encode()), unit, TARGET)})}"
 
 
 AGENT = b"User-Agent: Mozilla/5.0 (X11; Linux)\r\n"
