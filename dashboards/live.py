@@ -23,7 +23,7 @@ from pixeltally.settings import Settings
 
 #: The ranges on offer: seconds → label.
 SPANS = {900: "15 min", 3600: "1 h", 6 * 3600: "6 h", 24 * 3600: "24 h"}
-POLL_MS = 2000
+POLL_MS = 1000
 
 #: Nothing leaves the machine, whatever a library tries. Plotly sets styles of its own.
 _POLICY = "default-src 'self'; script-src 'self' {hashes}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:"

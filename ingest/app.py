@@ -1,47 +1,49 @@
 """The routes that Flask answers: all but the pixel, which `ingest.site` answers in front of it."""
 
-import shutil
 import time
 
 from flask import Flask, Response, request
-from werkzeug.routing import BaseConverter
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from werkzeug.routing import PathConverter
 
+from ingest import conversion, image, room
 from ingest.answers import UNCACHED
 from ingest.reading import UNIT
 from ingest.recorder import Recorder
-from ingest.target import is_allowed, with_click
+from pixeltally.keys import Keys
 from pixeltally.settings import Settings
 from pixeltally.signing import is_signed
-
-#: Below so much free disk the spool is about to be full.
-MIN_FREE_BYTES = 100 * 1024 * 1024
+from pixeltally.target import is_allowed, with_click
 
 #: The shipper reports every second; older than this it is stuck or gone.
 SHIPPER_SILENT_S = 5.0
 
 
-class Anything(BaseConverter):
-    """The rest of a path, whatever it is: a request that can't be counted is still written down."""
+class Anything(PathConverter):
+    """The rest of a path, whatever it holds: every request is answered, and written down."""
 
-    regex = ".*"
+    regex = r"[\s\S]*"
     part_isolating = False
 
 
 def routes(settings: Settings, recorder: Recorder) -> Flask:
     """Everything but the pixel."""
     app = Flask(__name__, static_folder=None)
+    # Its redirect would break a page that shows an image, and would go to whatever host the client named.
+    app.url_map.merge_slashes = False
     app.url_map.converters["anything"] = Anything
-    app.url_map.merge_slashes = False  # its redirect would go to whatever host the client named
-    key = settings.secret_key()
+    keys = settings.keys()
+    app.add_url_rule("/i/<anything:name>", view_func=image.view(settings.images, recorder))
+    app.add_url_rule("/v/<anything:name>", view_func=conversion.pixel(recorder))
+    app.add_url_rule("/v/<anything:name>", view_func=conversion.postback(keys, recorder), methods=["POST"])
 
     @app.get("/c/<anything:unit>")
     def click(unit: str) -> Response:
         target, signature = request.args.get("to", ""), request.args.get("k", "")
-        refused = _refusal(key, unit, target, signature)
+        refused = _refusal(keys, unit, target, signature)
         if request.method == "HEAD":
-            return _refuse(refused) if refused else _redirect(target)
+            return _refuse(refused) if refused else _redirect(with_click(target, ""))
         click_id = recorder.record("c", request.environ, refused)
         return _refuse(refused) if refused else _redirect(with_click(target, click_id))
 
@@ -63,12 +65,12 @@ def routes(settings: Settings, recorder: Recorder) -> Flask:
     return app
 
 
-def _refusal(key: bytes, unit: str, target: str, signature: str) -> str:
+def _refusal(keys: Keys, unit: str, target: str, signature: str) -> str:
     if UNIT.fullmatch(unit) is None:
         return "bad-name"
     if not is_allowed(target):
         return "bad-target"
-    return "" if is_signed(key, unit, target, signature) else "bad-signature"
+    return "" if is_signed(keys.accepted(), unit, target, signature) else "bad-signature"
 
 
 _REFUSALS = {
@@ -90,8 +92,8 @@ def _redirect(url: str) -> Response:
 
 
 def _problem(settings: Settings) -> str:
-    if shutil.disk_usage(settings.spool).free < MIN_FREE_BYTES:
-        return f"less than {MIN_FREE_BYTES >> 20} MiB are free for the spool"
+    if problem := room.problem(settings):
+        return problem
     status = settings.spool / "shipper.status"
     try:
         if time.time() - status.stat().st_mtime > SHIPPER_SILENT_S:

@@ -4,13 +4,16 @@ import re
 from collections.abc import Callable
 from urllib.parse import parse_qsl, unquote
 
-from ingest.address import Addresses, masked
+from ingest import order as rules
+from ingest.order import Order
 from ingest.request import Request
-from pixeltally.hit import NAME_PATTERN, Hit, Kind
-from pixeltally.identity import hit_id, visitor_key, visitor_number
+from ingest.visitor import Unknown, visitors
+from pixeltally.hit import NAME_PATTERN, NOBODY, Hit, Kind
+from pixeltally.identity import hit_id
 from pixeltally.settings import Settings
 
 UNIT = re.compile(rf"({NAME_PATTERN})/({NAME_PATTERN})/({NAME_PATTERN})(?:/({NAME_PATTERN}))?", re.ASCII)
+CAMPAIGN = re.compile(rf"({NAME_PATTERN})/({NAME_PATTERN})()()", re.ASCII)
 
 #: Query fields and their length, in characters, beyond which a request is not counted.
 MAX_FIELDS = 50
@@ -19,8 +22,19 @@ MAX_QUERY_CHARS = 8192
 _EVENTS: dict[str, Kind] = {"": "impression", "impression": "impression", "open": "open", "view": "view"}
 _OWN_FIELDS = {
     "p": frozenset({"s", "e", "cb"}),
+    "i": frozenset({"s", "e", "cb"}),
     "c": frozenset({"s", "k", "cb"}),
+    "v": frozenset({"s", "order", "value", "currency", "cb"}),
 }
+
+#: The images that each route answers.
+EXTENSIONS = {
+    "p": frozenset({"gif", "png"}),
+    "i": frozenset({"gif", "png", "jpg", "webp", "svg"}),
+    "v": frozenset({"gif"}),
+}
+
+_NO_ORDER = rules.NONE
 
 
 class Uncountable(Exception):
@@ -29,25 +43,19 @@ class Uncountable(Exception):
 
 def reader(settings: Settings) -> Callable[[Request, str, int], Hit]:
     """A function that reads (request, node, seq) as a hit, or raises :class:`Uncountable`."""
-    addresses = Addresses(settings.trusted_proxies)
-    key = visitor_key(settings.secret_key())
-    by_agent = settings.visitor == "ip+ua"
+    visitor = visitors(settings)
 
     def read(request: Request, node: str, seq: int) -> Hit:
         if request.refused:
             raise Uncountable(request.refused)
-        route, unit, query = split(request.uri)
-        kind: Kind = "click" if route == "c" else _event(query)
-        address = addresses.client(request)
-        subscriber = query.get("s", "")
-        if subscriber:
-            visitor = f"s:{subscriber}"
-        elif address is None:
-            raise Uncountable("no-address")
-        else:
-            visitor = str(masked(address, settings.ipv6_prefix))
-            if by_agent:
-                visitor = f"{visitor} {request.user_agent}"
+        route, unit, query = split(request.uri, request.postback)
+        kind = _kind(route, query)
+        order = _order(query) if route == "v" else _NO_ORDER
+        stand_in = f"click:{order.click_id}" if order.click_id else f"order:{order.order}"
+        try:
+            who = visitor(request, query.get("s", ""), stand_in)
+        except Unknown:
+            raise Uncountable("no-address") from None
         return Hit(
             id=hit_id(request.ts, node, seq),
             ts=request.ts,
@@ -56,12 +64,16 @@ def reader(settings: Settings) -> Callable[[Request, str, int], Hit]:
             campaign=unit[1],
             creative=unit[2],
             placement=unit[3],
-            subscriber=subscriber,
-            visitor=visitor_number(key, visitor),
-            ip=str(address) if address else "",
-            user_agent=request.user_agent,
-            referer=request.referer,
-            params={name: value for name, value in query.items() if name not in _OWN_FIELDS[route]},
+            subscriber=who.subscriber,
+            visitor=who.number,
+            ip=who.ip,
+            user_agent=who.user_agent,
+            referer=who.referer,
+            params=_params(route, query, who.number == NOBODY, order),
+            order=order.order,
+            value=order.value,
+            currency=order.currency,
+            click_id=order.click_id,
             node=node,
             seq=seq,
         )
@@ -69,7 +81,7 @@ def reader(settings: Settings) -> Callable[[Request, str, int], Hit]:
     return read
 
 
-def split(uri: str) -> tuple[str, tuple[str, str, str, str], dict[str, str]]:
+def split(uri: str, postback: bool = False) -> tuple[str, tuple[str, str, str, str], dict[str, str]]:
     """(route, ad unit, query) of a request's URI, or :class:`Uncountable`."""
     path, _, query = uri.partition("?")
     if "%" in path:
@@ -77,11 +89,11 @@ def split(uri: str) -> tuple[str, tuple[str, str, str, str], dict[str, str]]:
     route, _, name = path[1:].partition("/")
     if route not in _OWN_FIELDS:
         raise Uncountable("unknown-path")
-    if route == "p":
+    if route in EXTENSIONS and not postback:
         name, dot, extension = name.rpartition(".")
-        if not dot or extension not in ("gif", "png"):
+        if not dot or extension not in EXTENSIONS[route]:
             raise Uncountable("bad-name")
-    unit = UNIT.fullmatch(name)
+    unit = (CAMPAIGN if route == "v" else UNIT).fullmatch(name)
     if unit is None:
         raise Uncountable("bad-name")
     return route, unit.groups(""), _fields(query)  # type: ignore[return-value]  # four groups
@@ -93,13 +105,50 @@ def _fields(query: str) -> dict[str, str]:
     if len(query) > MAX_QUERY_CHARS:
         raise Uncountable("query-too-long")
     try:
-        return dict(parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_FIELDS))
+        fields = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:
         raise Uncountable("too-many-fields") from None
+    # The first of a name counts, as for the answer: a click led to the first `to`.
+    return dict(reversed(fields))
 
 
-def _event(query: dict[str, str]) -> Kind:
+def _kind(route: str, query: dict[str, str]) -> Kind:
+    if route == "c":
+        return "click"
+    if route == "v":
+        return "conversion"
     try:
         return _EVENTS[query.get("e", "")]
     except KeyError:
         raise Uncountable("unknown-event") from None
+
+
+def _order(query: dict[str, str]) -> Order:
+    """What a conversion says; an empty field is one that was not said."""
+    order, value, currency = (query.get(field, "") for field in ("order", "value", "currency"))
+    try:
+        return Order(
+            rules.order(order),
+            value and rules.value(value),
+            currency and rules.currency(currency),
+            _click(query.get("pt_click", "")),
+        )
+    except rules.Wrong as wrong:
+        raise Uncountable(f"bad-{wrong.field}") from None
+
+
+def _click(text: str) -> str:
+    """The click's id; a page that could not fill it in has converted all the same."""
+    try:
+        return rules.click(text)
+    except rules.Wrong:
+        return ""
+
+
+def _params(route: str, query: dict[str, str], anonymous: bool, order: Order) -> dict[str, str]:
+    own = _OWN_FIELDS[route]
+    if anonymous:
+        return {name: value for name, value in query.items() if name == "to"}
+    return {
+        name: value for name, value in query.items() if name not in own and not (name == "pt_click" and order.click_id)
+    }

@@ -4,6 +4,7 @@ import logging
 import time
 from collections import Counter
 from typing import Any
+from urllib.parse import urlencode
 
 from ingest import request
 from ingest.spool import Spool
@@ -14,6 +15,12 @@ log = logging.getLogger("ingest")
 
 #: Longest text kept of any one header or of the URI, in characters.
 MAX_CHARS = 16 * 1024
+
+#: Of a header that says yes or no.
+MAX_FLAG_CHARS = 8
+
+#: First parts of the paths whose requests are recorded.
+ROUTES = ("p", "i", "c", "v")
 
 _LOSS_LOG_EVERY_S = 1.0
 
@@ -26,13 +33,18 @@ class Recorder:
         self._next_log = 0.0
         self._held: list[bytes] = []
         self._held_of: Counter[str] = Counter()
-        self._counted = {route: metrics.REQUESTS.labels(route) for route in ("p", "c")}
+        self._counted = {route: metrics.REQUESTS.labels(route) for route in ROUTES}
 
-    def record(self, route: str, environ: dict[str, Any], refused: str = "") -> str:
-        """Append the request and return its hit's id; a full disk loses it, counted and logged."""
+    def record(
+        self, route: str, environ: dict[str, Any], refused: str = "", postback: dict[str, str] | None = None
+    ) -> str:
+        """Append the request and return its hit's id; a full disk loses it (then the id is empty), counted and logged.
+
+        `postback` holds the fields of a conversion that a server reported; they stand in the line as its query.
+        """
         ts = time.time_ns() // 1_000_000
         try:
-            seq = self._spool.append(_line(ts, environ, refused))
+            seq = self._spool.append(_line(ts, environ, refused, postback))
         except OSError as error:
             self._lose(error, 1)
             return ""
@@ -65,16 +77,20 @@ class Recorder:
             self._next_log = time.monotonic() + _LOSS_LOG_EVERY_S
 
 
-def _line(ts: int, environ: dict[str, Any], refused: str) -> bytes:
+def _line(ts: int, environ: dict[str, Any], refused: str, postback: dict[str, str] | None = None) -> bytes:
+    uri = environ["RAW_URI"] if postback is None else f"{environ['PATH_INFO']}?{urlencode(postback)}"
     return request.encode(
         request.Request(
             time=ts / 1000,
-            uri=environ["RAW_URI"][:MAX_CHARS],
+            uri=uri[:MAX_CHARS],
             peer=environ.get("REMOTE_ADDR", ""),
             forwarded_for=_header(environ, "HTTP_X_FORWARDED_FOR"),
             forwarded=_header(environ, "HTTP_FORWARDED"),
             user_agent=_header(environ, "HTTP_USER_AGENT"),
             referer=_header(environ, "HTTP_REFERER"),
+            gpc=environ.get("HTTP_SEC_GPC", "")[:MAX_FLAG_CHARS],
+            dnt=environ.get("HTTP_DNT", "")[:MAX_FLAG_CHARS],
+            postback=postback is not None,
             refused=refused,
         )
     )

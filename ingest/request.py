@@ -16,6 +16,9 @@ class Request(msgspec.Struct, omit_defaults=True):
     forwarded: str = ""  #: Forwarded (RFC 7239)
     user_agent: str = ""
     referer: str = ""
+    gpc: str = ""  #: Sec-GPC
+    dnt: str = ""  #: DNT
+    postback: bool = False  #: reported by the advertiser's server, whose token was right
     refused: str = ""  #: why it must not be counted, where the answer already said no
 
     @property

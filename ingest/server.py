@@ -13,6 +13,7 @@ from pathlib import Path
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from ingest.keeper import Keeper
 from pixeltally.errors import Refused
 from pixeltally.settings import Settings
 
@@ -35,7 +36,7 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     _prepare(settings)
-    with _listener(settings) as listener:
+    with _listener(settings) as listener, Keeper(settings):
         shipper = Kept("the shipper", "ingest.shipper")
         fd = listener.fileno()
         workers = [Kept("a worker", "ingest.worker", str(fd), fds=(fd,)) for _ in range(settings.ingest_workers)]

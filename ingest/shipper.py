@@ -6,43 +6,44 @@ streams drop what they have seen by (node, seq).
 """
 
 import logging
+import os
+import shutil
 import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from setproctitle import setproctitle
 
-from ingest import request, spool
-from ingest.reading import Uncountable, reader
+from ingest import nginx, packing, spool, tail
+from ingest.outage import Outage, Quiet
 from pixeltally import metrics, topics
-from pixeltally.hit import Dead, Hit
-from pixeltally.identity import hit_id
-from pixeltally.partition import key, partitions
 from pixeltally.process import die_with_parent
 from pixeltally.settings import Settings
 
 log = logging.getLogger("shipper")
 
-#: A message holds at most so many lines and bytes.
-MESSAGE_LINES = 1000
-MESSAGE_BYTES = 512 * 1024
-
-#: Read at most so much of a node at a time, and have at most so much unacknowledged.
+#: Read at most so much of a node at a time, and have at most so much of all nodes unacknowledged.
 CHUNK_BYTES = 1024 * 1024
 IN_FLIGHT_BYTES = 32 * 1024 * 1024
+
+#: What a message in flight takes of memory beside its lines.
+MESSAGE_OVERHEAD_BYTES = 2048
 
 #: How long the shipper rests when nothing new is there; the age that it adds to a hit.
 POLL_S = 0.02
 
+#: How often it looks after what isn't lines, and says how it is.
+REPORT_S = 1.0
+
 #: How long a stopping shipper waits for Kafka; the rest stays in the spool.
 FLUSH_S = 10.0
+
+_KEPT = "hits are kept in the spool"
 
 
 @dataclass
@@ -58,16 +59,41 @@ class Node:
     """One node's reader and its chunks in flight, oldest first."""
 
     def __init__(self, folder: Path) -> None:
-        self.reader = spool.Reader(folder)
+        self.reader = tail.Reader(folder)
         self.in_flight: deque[Chunk] = deque()
+        self.problem = ""  #: why it can't be read or its position not be noted
+        self._outage = Outage(log, f"the spool's folder {folder}", "it is tried again, and nothing of it is deleted")
+
+    def in_flight_bytes(self) -> int:
+        """What of it waits for Kafka."""
+        return sum(chunk.size_bytes for chunk in self.in_flight)
+
+    def read(self) -> list[tuple[int, bytes]]:
+        """The next lines; none where the disk fails, which must not keep other nodes waiting."""
+        try:
+            return self.reader.read(CHUNK_BYTES)
+        except OSError as error:
+            self.problem = str(error)
+            return []
 
     def acknowledge(self) -> None:
         """Give back to the spool what has wholly arrived."""
         end = None
         while self.in_flight and not self.in_flight[0].waiting:
             end = self.in_flight.popleft().end
-        if end is not None:
+        if end is None:
+            return
+        try:
             self.reader.acknowledge(end)
+        except OSError as error:
+            # The next acknowledgement says this one too; until then a restart would only send again.
+            self.problem = str(error)
+
+    def report(self) -> str:
+        """What has gone wrong with it since the last report."""
+        problem, self.problem = self.problem, ""
+        self._outage.note(problem)
+        return problem
 
 
 class Shipper:
@@ -75,8 +101,9 @@ class Shipper:
 
     def __init__(self, settings: Settings) -> None:
         self._root = settings.spool
-        self._read = reader(settings)
-        self._partitions = topics.ensure(settings)
+        self._kafka = Outage(log, f"Kafka ({settings.kafka_servers})", _KEPT)
+        partitions = topics.ensure(settings, waiting=self._kafka.note)
+        self._pack = packing.packer(settings, partitions)
         self._nodes: dict[str, Node] = {}
         self._failed: KafkaError | None = None
         self._producer = Producer(
@@ -86,26 +113,29 @@ class Shipper:
                 "enable.idempotence": True,
                 "message.timeout.ms": 0,
                 "message.max.bytes": topics.MAX_MESSAGE_BYTES,
-                "queue.buffering.max.kbytes": 2 * IN_FLIGHT_BYTES // 1024,
+                # Never what stops us: what is in flight is counted here.
+                "queue.buffering.max.kbytes": 16 * IN_FLIGHT_BYTES // 1024,
                 "linger.ms": 5,
                 "compression.type": "lz4",
             },
-            logger=log,
+            logger=_kafka_log(),
         )
 
     def step(self) -> bool:
         """Ship what is new, a chunk of each node at most; whether there was anything."""
         moved = False
-        for folder in spool.nodes(self._root):
-            node = self._nodes.setdefault(folder.name, Node(folder))
-            if sum(chunk.size_bytes for chunk in node.in_flight) < IN_FLIGHT_BYTES:
+        folders = spool.nodes(self._root)
+        for folder in folders:
+            if folder.name not in self._nodes:
+                self._nodes[folder.name] = Node(folder)
+            node = self._nodes[folder.name]
+            if node.in_flight_bytes() < IN_FLIGHT_BYTES // len(folders):
                 moved = self._ship(node) or moved
         self._producer.poll(0)
         if self._failed:
             raise KafkaException(self._failed)
         for node in self._nodes.values():
             node.acknowledge()
-        metrics.SPOOL_BACKLOG.set(sum(node.reader.backlog_bytes() for node in self._nodes.values()))
         return moved
 
     def rest(self) -> None:
@@ -118,37 +148,36 @@ class Shipper:
         for node in self._nodes.values():
             node.acknowledge()
 
-    def kafka_problem(self) -> str:
-        """Why Kafka can't be reached; empty where it can."""
+    def report(self) -> str:
+        """Look after the nodes; return what is wrong, empty if nothing."""
+        kafka = self._kafka_problem()
+        self._kafka.note(kafka)
+        for name, node in list(self._nodes.items()):
+            if not node.in_flight and node.reader.remove_if_idle():
+                del self._nodes[name]
+        metrics.SPOOL_BACKLOG.set(sum(node.reader.backlog_bytes() for node in self._nodes.values()))
+        metrics.LOST.inc(nginx.count_lost(self._root))
+        problems = [f"Kafka doesn't answer: {kafka}"] if kafka else []
+        problems += [problem for node in self._nodes.values() if (problem := node.report())]
+        return "; ".join(problems)
+
+    def _kafka_problem(self) -> str:
         try:
             self._producer.list_topics(topics.HITS, timeout=1)
         except KafkaException as error:
-            return f"Kafka doesn't answer: {error.args[0].str()}"
+            return str(error.args[0].str())
         return ""
 
     def _ship(self, node: Node) -> bool:
-        lines = node.reader.read(CHUNK_BYTES)
+        lines = node.read()
         if not lines:
             return False
-        chunk = Chunk(node.reader.position, sum(len(line) for _, line in lines))
+        chunk = Chunk(node.reader.position, 0)
         node.in_flight.append(chunk)
-        hits, dead = self._judge(node.reader.node, lines)
-        for partition, value in pack(hits, self._partitions):
-            self._send(chunk, topics.HITS, partition, value)
-        if dead:
-            self._send(chunk, topics.DEAD, 0, b"\n".join(map(msgspec.json.encode, dead)))
-        metrics.SHIPPED.inc(len(hits))
+        for topic, partition, value in self._pack(node.reader.node, lines):
+            chunk.size_bytes += len(value) + MESSAGE_OVERHEAD_BYTES
+            self._send(chunk, topic, partition, value)
         return True
-
-    def _judge(self, node: str, lines: list[tuple[int, bytes]]) -> tuple[list[Hit], list[Dead]]:
-        hits, dead = [], []
-        for seq, line in lines:
-            try:
-                hits.append(self._read(_request(line), node, seq))
-            except Uncountable as reason:
-                metrics.DEAD.labels(str(reason)).inc()
-                dead.append(_dead_letter(node, seq, line, str(reason)))
-        return hits, dead
 
     def _send(self, chunk: Chunk, topic: str, partition: int, value: bytes) -> None:
         chunk.waiting += 1
@@ -167,36 +196,34 @@ class Shipper:
             chunk.waiting -= 1
 
 
-def _request(line: bytes) -> request.Request:
+def _kafka_log() -> logging.Logger:
+    kafka_log = logging.getLogger("shipper.kafka")
+    kafka_log.addFilter(Quiet())
+    return kafka_log
+
+
+def _lock(root: Path) -> int:
+    """Wait until no other process ships this spool, and keep it so until this process ends."""
+    waits = Outage(log, "the shipper's lock", "another shipper holds it, and one is enough")
+    while True:
+        handle = spool.try_lock(root, "shipper.lock")
+        if handle is not None:
+            return handle
+        waits.note(f"{root} is being shipped")
+        time.sleep(0.2)
+
+
+def _clear(root: Path) -> None:
+    """Finish the removal of nodes that a crash cut short."""
+    for folder in root.glob(".*/"):
+        shutil.rmtree(folder)
+
+
+def _write_status(settings: Settings, text: str) -> None:
     try:
-        return request.decode(line.decode("utf-8", "replace"))
-    except msgspec.DecodeError:
-        raise Uncountable("unreadable-line") from None
-
-
-def _dead_letter(node: str, seq: int, line: bytes, reason: str) -> Dead:
-    now = time.time_ns() // 1_000_000
-    text = line.decode("utf-8", "replace")
-    return Dead(hit_id(0, node, seq), now, reason, f"spool {node}@{seq}", text)
-
-
-def pack(hits: list[Hit], count: int) -> Iterator[tuple[int, bytes]]:
-    """(partition, value) of the messages that hold the hits, each partition's in order."""
-    by_partition: dict[int, list[bytes]] = {}
-    keys = [key(hit.advertiser, hit.campaign, hit.visitor) for hit in hits]
-    encode = msgspec.json.Encoder().encode
-    for hit, partition in zip(hits, partitions(keys, count), strict=True):
-        by_partition.setdefault(partition, []).append(encode(hit))
-    for partition, lines in by_partition.items():
-        batch: list[bytes] = []
-        size = 0
-        for line in lines:
-            if batch and (len(batch) == MESSAGE_LINES or size + len(line) >= MESSAGE_BYTES):
-                yield partition, b"\n".join(batch)
-                batch, size = [], 0
-            batch.append(line)
-            size += len(line) + 1
-        yield partition, b"\n".join(batch)
+        (settings.spool / "shipper.status").write_text(text)
+    except OSError as error:
+        log.error("the shipper can't say how it is: %s", error)
 
 
 def main() -> None:
@@ -212,6 +239,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
     settings = Settings.from_env()
+    lock = _lock(settings.spool)
+    _clear(settings.spool)
     shipper = Shipper(settings)
     # Only now: while Kafka is waited for, nothing is in hand and SIGTERM may end the process as it likes.
     signal.signal(signal.SIGTERM, stop)
@@ -219,9 +248,10 @@ def main() -> None:
     while shipper.step() or not stopping:
         shipper.rest()
         if time.monotonic() > next_report:
-            (settings.spool / "shipper.status").write_text(shipper.kafka_problem())
-            next_report = time.monotonic() + 1
+            _write_status(settings, shipper.report())
+            next_report = time.monotonic() + REPORT_S
     shipper.flush(FLUSH_S)
+    os.close(lock)
 
 
 if __name__ == "__main__":

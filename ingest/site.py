@@ -8,13 +8,15 @@ from urllib.parse import unquote
 
 from ingest import wsgi
 from ingest.answers import GIF, PNG, UNCACHED
-from ingest.recorder import Recorder
+from ingest.recorder import ROUTES, Recorder
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 #: Length of `/p/` with all percent-encoded that can be. Too short for an encoded character after it.
 _ENCODED_ROUTE = len("/%70%2f")
+
+_ROUTES = frozenset(f"/{route}/" for route in ROUTES)
 
 _ABSOLUTE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 
@@ -69,7 +71,7 @@ class Site:
         """The last answer of a connection: what came is no whole request. A pixel's is answered all the same."""
         uri = environ["RAW_URI"] = normal(environ["RAW_URI"])
         route, method = uri[:3], environ["REQUEST_METHOD"]
-        if method == "GET" and route in ("/p/", "/c/"):
+        if method == "GET" and route in _ROUTES:
             self._recorder.hold(route[1], environ, reason)
         if method in ("GET", "HEAD") and route == "/p/":
             return self._pixels[_extension(uri), method, True]

@@ -1,52 +1,68 @@
 """The spool: each answered request is a line in a segment file before its answer leaves.
 
 A worker owns one node: a folder of numbered segments, its name random and kept, so that (node, seq) names a line
-for ever. `seq` is the segment's number in the upper and the line's byte offset in the lower 32 bits.
+for ever. `seq` is the segment's number in the upper and the line's byte offset in the lower 40 bits.
 """
 
 import fcntl
 import os
 import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 #: A segment is closed and the next begun when it reaches this size.
 SEGMENT_BYTES = 64 * 1024 * 1024
 
-_SUFFIX = ".ndjson"
+#: How often a writer asks how much room is left.
+LOOK_S = 1.0
+
+SUFFIX = ".ndjson"
+POSITION = "position"
+
+_OFFSET_BITS = 40
+
+
+class Full(OSError):
+    """The spool may not grow any more."""
 
 
 class Spool:
     """The writing end: one worker's."""
 
-    def __init__(self, root: Path) -> None:
-        """Take over a node that no process holds, or found a new one, and begin a new segment."""
+    def __init__(
+        self, root: Path, left: Callable[[], int] = lambda: 1 << 62, segment_bytes: int = SEGMENT_BYTES
+    ) -> None:
+        """Take over a node that no process holds, or found a new one, and begin a new segment.
+
+        `left` says how many bytes the spool may still take; it is asked once in `LOOK_S`.
+        """
+        self._left, self._segment_bytes = left, segment_bytes
+        self._room, self._look_again = 0, 0.0
         root.mkdir(parents=True, exist_ok=True)
         self._folder, self._lock = _claim(root)
         self.node = self._folder.name
-        self._segment = max(segments(self._folder), default=0)
+        self._segment = last_segment(self._folder)
+        self._file, self._offset = -1, 0
         self._begin_segment()
 
     def append(self, line: bytes) -> int:
-        """Write one line (without its newline) and return its `seq`.
+        """Write one line (without its last newline), or several, in one piece and return the first one's `seq`.
 
-        Raises OSError (disk full, unwritable); then nothing of the line is kept.
+        Raises OSError (:class:`Full`, disk full, unwritable); then the last of the lines is not whole in the spool.
         """
-        if self._offset >= SEGMENT_BYTES:
-            os.close(self._file)
-            self._begin_segment()
         data = line + b"\n"
-        try:
-            written = os.write(self._file, data)
-        except OSError:
-            written = 0
-            raise
-        finally:
-            if written != len(data):
-                os.ftruncate(self._file, self._offset)
-        if written != len(data):
-            raise OSError("the disk took only part of a line")
-        seq = self._segment << 32 | self._offset
+        if time.monotonic() >= self._look_again:
+            self._look()
+        if len(data) > self._room:
+            raise Full("the spool is full")
+        if self._offset >= self._segment_bytes:
+            self._begin_segment()
+        seq = place(self._segment, self._offset)
+        self._write(data)
         self._offset += len(data)
+        self._room -= len(data)
         return seq
 
     def close(self) -> None:
@@ -54,122 +70,123 @@ class Spool:
         os.close(self._file)
         os.close(self._lock)
 
+    def _write(self, data: bytes) -> None:
+        if os.write(self._file, data) != len(data):
+            # Not taken back: it may have been read. The piece stays at the segment's end, where it is known for torn.
+            self._offset = self._segment_bytes
+            raise OSError("the disk took only part of a line")
+
+    def _look(self) -> None:
+        self._look_again = time.monotonic() + LOOK_S
+        # Who can't be asked can't forbid: the write itself will tell.
+        with suppress(OSError):
+            self._room = self._left()
+
     def _begin_segment(self) -> None:
-        self._segment += 1
-        path = segment_path(self._folder, self._segment)
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        self._offset = 0
+        number = self._segment + 1
+        file = create_segment(self._folder, number)
+        if self._file >= 0:
+            os.close(self._file)
+        self._file, self._segment, self._offset = file, number, 0
+
+
+def create_segment(folder: Path, number: int) -> int:
+    """Begin segment `number` of a node; return its open file.
+
+    The folder is synced, so that after a power cut no number is given a second time: streams would take its
+    lines for known ones.
+    """
+    file = os.open(segment_path(folder, number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+    sync_folder(folder)
+    return file
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in the folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _claim(root: Path) -> tuple[Path, int]:
     for folder in nodes(root):
-        lock = _try_lock(folder)
+        lock = None if is_fed_by_nginx(folder) else try_lock(folder)
         if lock is not None:
             return folder, lock
     while True:
         folder = root / secrets.token_hex(8)
         folder.mkdir()
-        lock = _try_lock(folder)
+        sync_folder(root)
+        lock = try_lock(folder)
         if lock is not None:
             return folder, lock
 
 
-def _try_lock(folder: Path) -> int | None:
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def try_lock(folder: Path, name: str = "lock") -> int | None:
+    """Hold the folder for as long as the returned file is open; None where another process does."""
+    path = folder / name
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
         return None
-    return handle
+    with suppress(BlockingIOError, FileNotFoundError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The folder may have been removed since the file was opened, and the lock would be on nothing.
+        if os.stat(path).st_ino == os.fstat(handle).st_ino:
+            return handle
+    os.close(handle)
+    return None
 
 
 def nodes(root: Path) -> list[Path]:
     """The folders of all nodes, in a fixed order."""
-    return sorted(path for path in root.iterdir() if path.is_dir())
+    with os.scandir(root) as entries:
+        names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+    return [root / name for name in sorted(names)]
+
+
+def is_fed_by_nginx(folder: Path) -> bool:
+    """Whether nginx writes this node (see `ingest/nginx.py`)."""
+    return os.path.islink(folder / "current")
 
 
 def segments(folder: Path) -> list[int]:
     """The numbers of a node's segments, in order."""
-    return sorted(int(path.stem) for path in folder.glob(f"*{_SUFFIX}"))
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    stems = [name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)]
+    return sorted(int(stem) for stem in stems if stem.isdecimal())
+
+
+def last_segment(folder: Path) -> int:
+    """The highest number that a segment of the node ever had, 0 if none."""
+    position = read_position(folder)
+    return max([*segments(folder), position[0] if position else 0])
 
 
 def segment_path(folder: Path, number: int) -> Path:
     """Where segment `number` of a node lies."""
-    return folder / f"{number:010d}{_SUFFIX}"
+    return folder / f"{number:010d}{SUFFIX}"
 
 
-class Reader:
-    """The reading end of one node: whole lines, in order, from where the last acknowledged one ended."""
+def place(segment: int, offset: int) -> int:
+    """The `seq` of what stands at an offset of a segment."""
+    return segment << _OFFSET_BITS | offset
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.node = folder.name
-        self._segment, self._offset = self._acknowledged()
 
-    @property
-    def position(self) -> int:
-        """The place, as a `seq`, up to which lines have been read."""
-        return self._segment << 32 | self._offset
+def split_place(seq: int) -> tuple[int, int]:
+    """(segment, offset) of a `seq`."""
+    return seq >> _OFFSET_BITS, seq & (1 << _OFFSET_BITS) - 1
 
-    def read(self, most_bytes: int) -> list[tuple[int, bytes]]:
-        """The next lines with their `seq`; none where nothing new is there.
 
-        What a crash left without its newline at a segment's end, or is longer than `most_bytes`, is given as
-        the line that it isn't: it can't be read as a request.
-        """
-        while True:
-            # Asked before reading, so that a finished segment has been read to its end.
-            finished = self._has_later_segment()
-            data = self._bytes(most_bytes)
-            end = data.rfind(b"\n") + 1
-            if not end and (finished or len(data) == most_bytes):
-                end = len(data)
-            if end or not finished:
-                return self._lines(data[:end])
-            self._segment, self._offset = self._next_segment(), 0
-
-    def _lines(self, data: bytes) -> list[tuple[int, bytes]]:
-        lines = []
-        for line in data.splitlines(keepends=True):
-            lines.append((self.position, line.rstrip(b"\r\n")))
-            self._offset += len(line)
-        return lines
-
-    def acknowledge(self, position: int) -> None:
-        """Everything before `position` is in Kafka: remember that and delete the segments before it."""
-        beside = self._folder / "position.new"
-        beside.write_text(f"{position}\n")
-        beside.replace(self._folder / "position")
-        for number in segments(self._folder):
-            if number < position >> 32:
-                segment_path(self._folder, number).unlink()
-
-    def backlog_bytes(self) -> int:
-        """Bytes that wait to be read."""
-        waiting = -self._offset if segment_path(self._folder, self._segment).exists() else 0
-        for number in segments(self._folder):
-            if number >= self._segment:
-                waiting += segment_path(self._folder, number).stat().st_size
-        return waiting
-
-    def _acknowledged(self) -> tuple[int, int]:
-        try:
-            position = int((self._folder / "position").read_text())
-        except FileNotFoundError:
-            return min(segments(self._folder), default=1), 0
-        return position >> 32, position & 0xFFFFFFFF
-
-    def _bytes(self, most: int) -> bytes:
-        try:
-            with segment_path(self._folder, self._segment).open("rb") as file:
-                file.seek(self._offset)
-                return file.read(most)
-        except FileNotFoundError:
-            return b""
-
-    def _has_later_segment(self) -> bool:
-        return segments(self._folder)[-1:] > [self._segment]
-
-    def _next_segment(self) -> int:
-        return next(number for number in segments(self._folder) if number > self._segment)
+def read_position(folder: Path) -> tuple[int, int] | None:
+    """(segment, offset) up to which the node is in Kafka; None where that was never, or not legibly, noted."""
+    try:
+        text = (folder / POSITION).read_text("ascii", "replace").strip()
+    except FileNotFoundError:
+        return None
+    return split_place(int(text)) if text.isdecimal() else None

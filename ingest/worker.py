@@ -14,11 +14,11 @@ import sys
 import uvloop
 from setproctitle import setproctitle
 
+from ingest import room
 from ingest.app import routes
 from ingest.connection import Connection, Connections
 from ingest.recorder import Recorder
 from ingest.site import Site
-from ingest.spool import Spool
 from pixeltally.process import die_with_parent
 from pixeltally.settings import Settings
 
@@ -54,7 +54,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
     settings = Settings.from_env()
-    recorder = Recorder(Spool(settings.spool))
+    recorder = Recorder(room.open_spool(settings))
     site = Site(recorder, routes(settings, recorder))
     # What lives as long as the process need not be looked at by every collection.
     gc.freeze()

@@ -17,7 +17,9 @@ log = logging.getLogger("clickhouse")
 #: Requests that are answered at once; more wait.
 THREADS = 32
 #: How long running requests may take to finish after SIGTERM; then their queries are killed.
-DRAIN_S = 30.0
+DRAIN_S = 8.0
+#: How long clients may take to read what they were answered.
+FLUSH_S = 2.0
 _INBUF_BYTES = 16 << 20
 
 
@@ -67,6 +69,6 @@ def _listen(interface: Interface, host: str, port: int) -> waitress.server.BaseW
 
 def _flush(server: waitress.server.BaseWSGIServer) -> None:
     """Wait until what was answered has been sent, or its clients read nothing for long."""
-    end = time.monotonic() + DRAIN_S
+    end = time.monotonic() + FLUSH_S
     while time.monotonic() < end and any(each.total_outbufs_len for each in list(server.active_channels.values())):
         time.sleep(0.01)

@@ -13,10 +13,9 @@ from threading import Event
 
 from local import impressions, recount, traffic
 from local.freshness import SAMPLE_S, Freshness
-from local.part import Failed
 from local.proof import prove, summary
 from local.sender import Sender
-from local.stack import Stack
+from local.stack import Failed, Stack
 from local.traffic import Request, Wire
 from pixeltally.database import connect
 from pixeltally.settings import Settings
@@ -83,7 +82,7 @@ def _demonstrate(settings: Settings, run: Run, stack: Stack) -> int:
 
 
 def _signing(settings: Settings) -> Callable[[str, str], str]:
-    key = settings.secret_key()
+    key = settings.keys().signing()
     return lambda unit, target: sign(key, unit, target)
 
 

@@ -35,6 +35,8 @@ CONFIG = "server.properties"
 
 #: Maven downloads some 60 MB on the first run.
 RESOLVE_TIMEOUT_S = 600
+#: Maven itself waits half an hour for a repository that takes a request and stays silent.
+MAVEN_SILENT_MS = 20_000
 TRAINING_TIMEOUT_S = 60
 
 #: The C1 compiler alone: ready sooner, and a broker that passes bytes on gains nothing from C2.
@@ -55,15 +57,20 @@ class Unavailable(Exception):
 def run(settings: Settings) -> None:
     """Become the broker: Apache Kafka, or the in-memory one where that can't run."""
     require_port(settings.host, settings.kafka_port, "PIXELTALLY_KAFKA_PORT")
+    folder = settings.data / "kafka"
+    require_folder(folder)
     try:
         java, classpath = find_java(), resolve()
     except Unavailable as reason:
+        if _is_formatted(folder):
+            raise Refused(
+                f"{folder} holds what Apache Kafka has kept, but {reason}: mend that, "
+                "or name another folder by PIXELTALLY_DATA."
+            ) from None
         memory_kafka.run(settings, str(reason))
         return
-    folder = settings.data / "kafka"
-    require_folder(folder)
     _require_alone(folder)
-    if not (folder / "log" / "meta.properties").exists():
+    if not _is_formatted(folder):
         _format(java, classpath, folder)
     _write_config(folder, "log", settings.host, settings.kafka_port)
     command = _command(java, classpath, f"-XX:SharedArchiveFile={_archive(java)}")
@@ -120,10 +127,13 @@ def resolve() -> str:
 def _run_maven(maven: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "classpath"
-        goal = ["dependency:build-classpath", f"-Dmdep.outputFile={output}"]
+        # In full: its short name would be looked up in every repository first.
+        goal = ["org.apache.maven.plugins:maven-dependency-plugin:build-classpath", f"-Dmdep.outputFile={output}"]
+        # Maven 3.8's and later ones' names for the same.
+        patience = [f"-D{name}={MAVEN_SILENT_MS}" for name in ("maven.wagon.rto", "aether.connector.requestTimeout")]
         try:
             done = subprocess.run(
-                [maven, "-q", "-B", "-f", str(HERE / "pom.xml"), *goal],
+                [maven, "-q", "-B", "-f", str(HERE / "pom.xml"), *patience, *goal],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -133,8 +143,8 @@ def _run_maven(maven: str) -> str:
         except subprocess.TimeoutExpired:
             raise Unavailable(f"Maven got no jars within {RESOLVE_TIMEOUT_S} s") from None
         if done.returncode or not output.exists():
-            errors = re.findall(r"^\[ERROR\] (.+)", done.stdout + done.stderr, re.MULTILINE)
-            raise Unavailable("Maven can't get Kafka's jars: " + (errors or ["it gave no reason"])[0][:300])
+            errors = re.findall(r"\[ERROR\] (.+)", done.stdout + done.stderr)
+            raise Unavailable("Maven can't get Kafka's jars: " + (errors or ["it gave no reason"])[0][:500])
         return output.read_text().strip()
 
 
@@ -182,6 +192,10 @@ def _require_alone(folder: Path) -> None:
                 raise Refused(
                     f"another broker runs on {folder}: stop it, or name another folder by PIXELTALLY_DATA."
                 ) from None
+
+
+def _is_formatted(folder: Path) -> bool:
+    return (folder / "log" / "meta.properties").exists()
 
 
 def _format(java: str, classpath: str, folder: Path) -> None:

@@ -3,31 +3,48 @@
 The tiers know nothing of this: each waits for what it needs and can be started and stopped alone.
 """
 
-import asyncio
 import fcntl
 import os
 import signal
-import subprocess
 import sys
-import threading
+import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, fields
 from pathlib import Path
-from types import FrameType
-from typing import IO, Any
+from typing import IO
 
-from local.part import Failed, Part, Tier
 from local.preflight import require_folder, require_port
-from local.readiness import Check, answers, has_metadata, is_consumed_by
+from local.readiness import Check, Notices, answers, has_metadata
+from local.supervisor import Supervisor
 from pixeltally.errors import Refused
+from pixeltally.process import say_ready
 from pixeltally.settings import Settings, variable
 
+#: A part that crashes so often without having been ready once never will be.
+MAX_CRASHES = 5
 #: A stack that was killed may need so long to be gone from its folder and ports.
 LOCK_TIMEOUT_S = 6
 CHECK_EVERY_S = 0.1
 REMIND_EVERY_S = 30
+#: What is left of a unix socket's 107 bytes after the names that are put under the folder for temporary files.
+MAX_TEMPORARY_BYTES = 80
+
+
+class Failed(Exception):
+    """The stack can't go on; the text says why."""
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A program of the stack: its name, command line, where to look at it, and how to ask whether it is ready;
+    one that can't be asked says so itself."""
+
+    name: str
+    argv: list[str]
+    where: str
+    check: Check | None = None
 
 
 def up(settings: Settings) -> int:
@@ -48,8 +65,8 @@ def tiers(settings: Settings) -> list[Tier]:
     kafka, clickhouse = settings.kafka_servers, settings.clickhouse
     table = [
         _tier("ingest", ingest, answers(f"{ingest}readyz")),
-        _tier("streams", "group pixeltally-streams", is_consumed_by(kafka, "pixeltally-streams")),
-        _tier("sink", "group pixeltally-sink", is_consumed_by(kafka, "pixeltally-sink")),
+        _tier("streams", "group pixeltally-streams"),
+        _tier("sink", "group pixeltally-sink"),
         _tier("live", live, answers(f"{live}healthz")),
     ]
     if not settings.clickhouse_url:
@@ -59,7 +76,7 @@ def tiers(settings: Settings) -> list[Tier]:
     return table
 
 
-def _tier(name: str, where: str, check: Check) -> Tier:
+def _tier(name: str, where: str, check: Check | None = None) -> Tier:
     return Tier(name, [sys.executable, "-m", "pixeltally", name], where, check)
 
 
@@ -74,117 +91,84 @@ class Stack:
     def __init__(self, settings: Settings, table: Sequence[Tier] | None = None) -> None:
         self._settings = settings
         self._table = tiers(settings) if table is None else table
-        self._stopping = threading.Event()
-        self._settled = threading.Event()  #: all are ready, or never will be
-        self._error: BaseException | None = None
-        self._began = time.monotonic()
-        self._handlers: dict[signal.Signals, Any] = {}
+        self._asked = False
 
     @property
     def stopping(self) -> bool:
-        """Has it been asked to stop?"""
-        return self._stopping.is_set()
+        """Has it been asked to stop, or must it?"""
+        return self._asked or self._supervisor.exit_code() is not None
 
-    def wait(self, seconds: float | None = None) -> bool:
+    def wait(self, seconds: float = float("inf")) -> bool:
         """Sleep so long, or until it is asked to stop; say whether it was."""
-        until = None if seconds is None else time.monotonic() + seconds
-        # In short naps, since a signal that another thread receives wakes nobody.
-        while not self.stopping and (until is None or time.monotonic() < until):
-            self._stopping.wait(1 if until is None else min(1, max(0, until - time.monotonic())))
+        until = time.monotonic() + seconds
+        # In short naps, since a signal doesn't end a sleep.
+        while not self.stopping and (left := until - time.monotonic()) > 0:
+            time.sleep(min(CHECK_EVERY_S, left))
         return self.stopping
 
     def __enter__(self) -> "Stack":
-        self._lock = _claim(self._settings)
-        try:
-            self._loop = asyncio.new_event_loop()
-            self._asked = asyncio.Event()
-            self._guard = _start_guard(self._lock)
-        except BaseException:
-            self._lock.close()
-            raise
-        self._handlers = {number: signal.signal(number, self._on_signal) for number in _signals()}
-        self._thread = threading.Thread(target=self._run, name="stack")
-        self._thread.start()
-        while not self._settled.wait(1):
-            pass
-        if self._error:
-            self.__exit__()
+        began = time.monotonic()
+        with ExitStack() as undo:
+            lock = undo.enter_context(_claim(self._settings))
+            undo.enter_context(self._signals())
+            folder = undo.enter_context(_folder())
+            notices = {tier.name: undo.enter_context(closing(Notices(folder / tier.name))) for tier in self._table}
+            programs = {tier.name: tier.argv for tier in self._table}
+            self._supervisor = undo.enter_context(
+                Supervisor(programs, _environ(self._settings), folder, lock.fileno(), _log)
+            )
+            self._wait_until_ready(notices, began)
+            self._undo = undo.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ask()
-        while self._thread.is_alive():
-            self._thread.join(1)
-        self._guard.communicate()
-        self._lock.close()
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        if self._error:
-            raise self._error
+        code = self._supervisor.exit_code()
+        self._undo.close()
+        if code is not None and not self._asked:
+            raise Failed(f"supervisord ended unasked, with {code}: all tiers ended with it.")
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._ask()
+    def _wait_until_ready(self, notices: dict[str, Notices], began: float) -> None:
+        """Say of each tier when it is ready, and in the end of all; return early where a stop is asked for."""
+        pending = list(self._table)
+        remind = began + REMIND_EVERY_S
+        while pending and not self.wait(CHECK_EVERY_S):
+            _require_hope(pending, notices, self._supervisor.crashes())
+            for tier in list(pending):
+                if (tier.check or notices[tier.name].ready)():
+                    pending.remove(tier)
+                    _print(f"{tier.name:<10} {tier.where}  ready in {time.monotonic() - began:.1f} s")
+            if pending and time.monotonic() > remind:
+                _log("stack", f"still waiting for {', '.join(tier.name for tier in pending)}")
+                remind += REMIND_EVERY_S
+        if not pending:
+            _print("ready")
+            say_ready()
 
-    def _ask(self) -> None:
-        with suppress(RuntimeError):  # the loop has ended: there is nothing left to ask
-            self._loop.call_soon_threadsafe(self._asked.set)
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Take the signals that ask a stack to stop."""
 
-    # In the thread
+        def ask(*_: object) -> None:
+            self._asked = True
 
-    def _run(self) -> None:
+        # Who started it with nohup wants it to outlive the terminal.
+        ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        numbers = [signal.SIGINT, signal.SIGTERM] + ([] if ignored else [signal.SIGHUP])
+        handlers = {number: signal.signal(number, ask) for number in numbers}
         try:
-            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-                runner.run(self._supervise())
-        except BaseException as error:
-            self._error = error
+            yield
         finally:
-            self._stopping.set()
-            self._settled.set()
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
-    async def _supervise(self) -> None:
-        """Start all, wait until one fails or a stop is asked for, stop all in order."""
-        environ = _environ(self._settings)
-        parts = [Part(tier, environ, _log, self._record) for tier in self._table]
-        announcing = asyncio.create_task(self._announce(parts))
-        asked = asyncio.create_task(self._asked.wait())
-        work = [announcing, *(part.task for part in parts)]
-        await asyncio.wait([asked, *work], return_when=asyncio.FIRST_COMPLETED)
-        self._error = next((task.exception() for task in work if task.done()), None)
-        self._stopping.set()
-        announcing.cancel()
-        asked.cancel()
-        for part in parts:
-            await part.stop()
 
-    async def _announce(self, parts: list[Part]) -> None:
-        """Say of each part when it is ready, and in the end of all. Ends, unless it fails, with the stack."""
-        pending = {asyncio.create_task(self._wait_for(part)) for part in parts}
-        try:
-            while pending:
-                done, pending = await asyncio.wait(pending, timeout=REMIND_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
-                if not done:
-                    missing = ", ".join(part.tier.name for part in parts if not part.ready)
-                    _log("stack", f"still waiting for {missing}")
-        finally:
-            for task in pending:
-                task.cancel()
-        _print("ready")
-        self._settled.set()
-        await self._asked.wait()
-
-    async def _wait_for(self, part: Part) -> None:
-        while not await asyncio.to_thread(part.tier.check):
-            await asyncio.sleep(CHECK_EVERY_S)
-        part.ready = True
-        took = time.monotonic() - self._began
-        _print(f"{part.tier.name:<10} {part.tier.where}  ready in {took:.1f} s")
-
-    def _record(self, entry: str) -> None:
-        assert self._guard.stdin
-        with suppress(OSError):  # without its guard a stack still counts
-            self._guard.stdin.write(f"{entry}\n".encode())
+def _require_hope(pending: list[Tier], notices: dict[str, Notices], crashes: dict[str, int]) -> None:
+    for tier in pending:
+        refusal = notices[tier.name].refusal()
+        if refusal is not None:
+            raise Refused(refusal)
+        if crashes[tier.name] >= MAX_CRASHES:
+            raise Failed(f"{tier.name} stopped {MAX_CRASHES} times before it was ready; its log says why.")
 
 
 # What a stack needs before it starts
@@ -230,21 +214,22 @@ def _require_ports(settings: Settings) -> None:
         require_port(settings.host, port, variable(name))
 
 
-def _start_guard(lock: IO[bytes]) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [sys.executable, "-I", str(Path(__file__).with_name("guard.py"))],
-        bufsize=0,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        pass_fds=[lock.fileno()],
-        start_new_session=True,
-    )
-
-
-def _signals() -> list[signal.Signals]:
-    """The signals that ask a stack to stop; who started it with nohup wants it to outlive the terminal."""
-    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    return [signal.SIGINT, signal.SIGTERM] + ([] if ignored else [signal.SIGHUP])
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A temporary folder whose path is short enough for sockets."""
+    try:
+        fits = len(os.fsencode(tempfile.gettempdir())) <= MAX_TEMPORARY_BYTES
+        made = tempfile.TemporaryDirectory(prefix="pt-", dir=None if fits else "/tmp")  # noqa: S108
+    except OSError as error:
+        raise Refused(f"no temporary folder can be made: {error.strerror}.") from None
+    with made as name:
+        # systemd-tmpfiles removes what lies in /tmp for long, unless it is locked.
+        lock = os.open(name, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            yield Path(name)
+        finally:
+            os.close(lock)
 
 
 def _environ(settings: Settings) -> dict[str, str]:

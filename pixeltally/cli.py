@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from pixeltally.errors import Refused
+from pixeltally.process import die_with_parent, say_refused
 from pixeltally.settings import Settings, table
 
 
@@ -23,9 +24,11 @@ def _environment_help() -> str:
 def main() -> None:
     """Pixeltally counts tracking-pixel hits: exactly, through crashes, in seconds."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    if "SUPERVISOR_ENABLED" in os.environ:  # supervisord says so to whom it starts
+        die_with_parent()
 
 
-def _command(*options: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], click.Command]:
+def _command(*options: Callable[[Any], Any], of: click.Group = main) -> Callable[[Callable[..., Any]], click.Command]:
     """A subcommand that gets the settings first and turns `Refused` into one line and exit code 2."""
 
     def decorate(function: Callable[..., Any]) -> click.Command:
@@ -34,13 +37,14 @@ def _command(*options: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], c
             try:
                 sys.exit(function(Settings.from_env(), **arguments))
             except Refused as refusal:
+                say_refused(str(refusal))
                 click.echo(f"pixeltally: {refusal}", err=True)
                 sys.exit(2)
 
         command: Any = run
         for option in reversed(options):
             command = option(command)
-        return main.command(name=function.__name__)(command)
+        return of.command(name=function.__name__.strip("_"))(command)
 
     return decorate
 
@@ -91,6 +95,51 @@ def pixel(settings: Settings, unit: str, target: str | None, subscriber: str | N
         click.echo(f"{place}:\n  {tag}")
 
 
+@main.group()
+def advertiser() -> None:
+    """Advertisers: who reports conversions."""
+
+
+@_command(click.argument("name"), of=advertiser)
+def token(settings: Settings, name: str) -> None:
+    """Print the token with which an advertiser's servers report conversions.
+
+    \b
+    Example: pixeltally advertiser token acme
+    """
+    from pixeltally.tags import advertiser_token
+
+    click.echo(advertiser_token(settings, name))
+
+
+@main.group()
+def key() -> None:
+    """Keys that sign click links and tokens."""
+
+
+@_command(of=key)
+def list_(settings: Settings) -> None:
+    """List the keys, oldest first; the last one signs.
+
+    \b
+    Example: pixeltally key list
+    """
+    from pixeltally.keys import rows
+
+    for row in rows(settings.keys()):
+        click.echo("  ".join(f"{cell:<16}" for cell in row).rstrip())
+
+
+@_command(of=key)
+def rotate(settings: Settings) -> None:
+    """Make a new key, which signs from now on; what the others signed stays valid for PIXELTALLY_KEY_GRACE_DAYS.
+
+    \b
+    Example: pixeltally key rotate
+    """
+    click.echo(f"key {settings.keys().rotate().id} signs from now on")
+
+
 @_command()
 def ingest(settings: Settings) -> None:
     """Answer pixel and click requests, spool them and ship them to Kafka.
@@ -101,6 +150,26 @@ def ingest(settings: Settings) -> None:
     from ingest import server
 
     server.run(settings)
+
+
+@_command(
+    click.option("--listen", default="80", show_default=True, help="Where nginx listens, as in its `listen`."),
+    click.option("--upstream", help="HOST:PORT of `pixeltally ingest`, as nginx reaches it; unset: from the settings."),
+    click.option("--folder", help="The folder DATA/spool/NAME, as nginx sees it, where that is elsewhere."),
+    click.option("--name", default="nginx", show_default=True, help="The folder's name; each nginx has its own."),
+)
+def nginx(settings: Settings, listen: str, upstream: str | None, folder: str | None, name: str) -> None:
+    """Print the configuration that makes nginx answer pixels itself, and make the folder that it writes to.
+
+    \b
+    Example: pixeltally nginx > /etc/nginx/conf.d/pixeltally.conf
+    """
+    from ingest import nginx as front
+
+    node = (settings.spool / name).resolve()
+    front.prepare(node)
+    upstream = upstream or f"{settings.reachable_host}:{settings.ingest_port}"
+    click.echo(front.configuration(listen, folder or str(node), upstream), nl=False)
 
 
 @_command()

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from urllib.parse import urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
@@ -19,6 +20,7 @@ _LOG_EVERY_S = 10.0
 
 def connect(settings: Settings, database: str = DATABASE) -> Client:
     """A client of `database` without a session, so that several queries may run at once; waits for the server."""
+    where = urlsplit(settings.clickhouse).hostname
     next_log = time.monotonic() + _LOG_EVERY_S
     while True:
         try:
@@ -27,6 +29,6 @@ def connect(settings: Settings, database: str = DATABASE) -> Client:
             )
         except OperationalError as error:
             if time.monotonic() > next_log:
-                log.warning("waiting for ClickHouse at %s: %s", settings.clickhouse, error)
+                log.warning("waiting for ClickHouse on %s: %s", where, error)
                 next_log = time.monotonic() + _LOG_EVERY_S
             time.sleep(_RETRY_S)

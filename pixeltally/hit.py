@@ -1,6 +1,6 @@
 """The event model: what a hit, its fact and a dead letter hold, line by line of NDJSON."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -9,11 +9,17 @@ Kind = Literal["impression", "open", "view", "click", "conversion"]
 #: Kinds that are requests for an ad unit's image.
 IMAGE_KINDS = frozenset({"impression", "open", "view"})
 
+#: The visitor of a request that asked not to be known: no duplicate of any, and not among uniques.
+NOBODY = 0
+
+#: An exact decimal that fits Decimal(18,4), or nothing.
+Amount = Annotated[str, msgspec.Meta(pattern=r"\A([0-9]{1,14}(\.[0-9]{1,4})?)?\Z")]
+
 #: What each part of an ad unit's name looks like.
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 
 
-class Hit(msgspec.Struct, omit_defaults=True):
+class Hit(msgspec.Struct, omit_defaults=True, gc=False):
     """One counted request: a line of `pixeltally.hits`."""
 
     id: str  #: UUIDv7, made from (ts, node, seq), so that the same request always gets the same
@@ -21,7 +27,7 @@ class Hit(msgspec.Struct, omit_defaults=True):
     kind: Kind
     advertiser: str
     campaign: str
-    visitor: int  #: keyed hash of the subscriber, else of the address
+    visitor: int  #: keyed hash of the subscriber, else of the address; or `NOBODY`
     node: str  #: the spool that it was written to
     seq: int  #: its place there; grows within a node
     creative: str = ""
@@ -31,13 +37,13 @@ class Hit(msgspec.Struct, omit_defaults=True):
     user_agent: str = ""
     referer: str = ""
     params: dict[str, str] = {}
-    order: str = ""
-    value: str = ""  #: exact decimal
+    order: str = ""  #: of a conversion: what tells it from others of its campaign
+    value: Amount = ""
     currency: str = ""
-    click_id: str = ""
+    click_id: str = ""  #: the click that it says it came from
 
 
-class Fact(Hit, omit_defaults=True, kw_only=True):
+class Fact(Hit, omit_defaults=True, kw_only=True, gc=False):
     """A hit with what streams found: a line of `pixeltally.facts`."""
 
     verdict: str  #: `valid`, or why it is invalid traffic

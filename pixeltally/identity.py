@@ -26,7 +26,7 @@ def visitor_number(key: bytes, visitor: str) -> int:
 
     The hash is keyed: without `key` (at most 64 bytes) nobody can find an address by trying all of them.
     """
-    return int.from_bytes(blake2b(visitor.encode(), digest_size=8, key=key).digest())
+    return int.from_bytes(blake2b(visitor.encode(), digest_size=8, key=key).digest()) or 1  # 0 is nobody
 
 
 def visitor_key(secret: bytes) -> bytes:

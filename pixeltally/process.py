@@ -7,30 +7,44 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 
 _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """Have this process end by SIGTERM when its parent dies, however that dies."""
+    """Have this process killed when its parent dies, however that dies; on Linux also what it becomes by exec."""
     parent = os.getppid()
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     else:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def say_ready() -> None:
-    """Tell the supervisor, where there is one that asks, that this tier works (systemd's sd_notify protocol)."""
-    address = os.environ.get("NOTIFY_SOCKET")
+    """Tell the supervisor, where there is one that asks, that this tier works."""
+    _notify("READY=1")
+
+
+def say_refused(sentence: str) -> None:
+    """Tell the supervisor, where there is one that asks, that this tier can't be started, and why."""
+    _notify(f"EXIT_STATUS=2\nSTATUS={' '.join(sentence.splitlines())}")
+
+
+def _notify(notice: str) -> None:
+    """Send a notice of systemd's sd_notify protocol; nobody waits for it to be read."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address.startswith("@"):  # how a variable spells the zero byte of a socket that is no file
+        address = "\0" + address[1:]
     if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as messenger:
-            messenger.sendto(b"READY=1", address)
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as messenger:
+            messenger.setblocking(False)
+            messenger.sendto(notice.encode(), address)
 
 
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGKILL)

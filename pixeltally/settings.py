@@ -5,7 +5,6 @@ A field `foo_bar` is set by `PIXELTALLY_FOO_BAR`. `docs/settings.md` lists them 
 
 import os
 import re
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -14,6 +13,7 @@ from typing import Any
 
 from pixeltally.errors import Refused
 from pixeltally.hit import NAME_PATTERN
+from pixeltally.keys import Keys, parse
 
 Network = IPv4Network | IPv6Network
 
@@ -47,6 +47,13 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _spool_size(text: str) -> int:
+    size = int(text)
+    if size < 1 << 20:
+        raise ValueError("must be at least 1048576, 1 MiB")
+    return size
+
+
 def _networks(text: str) -> tuple[Network, ...]:
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
@@ -67,8 +74,13 @@ def _ipv6_prefix(text: str) -> int:
     return prefix
 
 
-def _setting(default: str, help: str, parse: Callable[[str], Any] = str) -> Any:
-    return field(metadata={"default": default, "help": help, "parse": parse})
+def _keys(text: str) -> str:
+    parse(text)
+    return text
+
+
+def _setting(default: str, help: str, parse: Callable[[str], Any] = str, secret: bool = False) -> Any:
+    return field(metadata={"default": default, "help": help, "parse": parse, "secret": secret})
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,17 @@ class Settings:
     host: str = _setting("127.0.0.1", "address that every listener binds")
     ingest_port: int = _setting("8080", "port of the pixel, click and conversion URLs", _port)
     ingest_workers: int = _setting("1", "processes that answer requests", _positive)
+    spool_max_bytes: int = _setting(
+        "17179869184", "bytes that the spool may grow to while Kafka is away (16 GiB)", _spool_size
+    )
+    spool_min_free_bytes: int = _setting(
+        "268435456", "bytes of its disk that the spool leaves free (256 MiB)", _natural
+    )
+    spool_fsync_ms: int = _setting(
+        "0",
+        "a line is on the disk itself, safe from a power cut, after at most so many ms; 0: when the system does it",
+        _natural,
+    )
     public_url: str = _setting("", "address that the world reaches ingest at, for tags; unset: host and port")
     live_port: int = _setting("8090", "port of the live page", _port)
     kafka: str = _setting("", "Kafka's bootstrap servers; unset: `up` starts one")
@@ -86,7 +109,14 @@ class Settings:
     partitions: int = _setting("4", "partitions of a topic when it is created", _positive)
     clickhouse_url: str = _setting("", "ClickHouse's HTTP address; unset: `up` starts the embedded engine")
     clickhouse_port: int = _setting("8123", "port of the ClickHouse that `up` starts", _port)
-    secret: str = _setting("", "signs click links and hides visitors; unset: made in the data folder (mode 600)")
+    secret: str = _setting(
+        "",
+        "signs click links and tokens, hides visitors: a text, or id:secret,id:secret oldest first;"
+        " unset: made in the data folder (mode 600)",
+        _keys,
+        secret=True,
+    )
+    key_grace_days: int = _setting("400", "days that what a retired key signed stays valid", _natural)
     trusted_proxies: tuple[Network, ...] = _setting(
         "", "CIDRs, comma-separated, whose X-Forwarded-For or Forwarded is believed", _networks
     )
@@ -101,6 +131,16 @@ class Settings:
     lateness_s: int = _setting("60", "seconds a minute stays open behind the newest hit", _natural)
     visitor: str = _setting("ip", "what a visitor is where no subscriber is named: ip or ip+ua", _choice("ip", "ip+ua"))
     ipv6_prefix: int = _setting("128", "bits of an IPv6 address that tell visitors apart", _ipv6_prefix)
+    store_ip: str = _setting(
+        "full",
+        "what is kept of addresses: full, truncated (IPv4 /24, IPv6 /48) or none, which keeps no subscriber either",
+        _choice("full", "truncated", "none"),
+    )
+    gpc: str = _setting(
+        "ignore",
+        "requests with Sec-GPC: 1 or DNT: 1: ignore the header, or count them as anonymous",
+        _choice("ignore", "anonymous"),
+    )
     retention_days: int = _setting("400", "days that facts are kept; 0 keeps them for ever", _natural)
 
     @classmethod
@@ -113,7 +153,8 @@ class Settings:
             try:
                 values[each.name] = each.metadata["parse"](text)
             except ValueError as wrong:
-                raise Refused(f"{name}={text!r} can't be used: {wrong}.") from None
+                shown = "…" if each.metadata["secret"] else repr(text)
+                raise Refused(f"{name}={shown} can't be used: {wrong}.") from None
         return cls(**values)
 
     @property
@@ -137,23 +178,22 @@ class Settings:
         return self.public_url.rstrip("/") or f"http://{self.reachable_host}:{self.ingest_port}"
 
     @property
+    def images(self) -> Path:
+        """Folder of the images that are trackers: `advertiser/campaign/creative[/placement].ext`."""
+        return self.data / "images"
+
+    @property
     def spool(self) -> Path:
         """Folder of the spool: one folder of segments per node in it."""
         return self.data / "spool"
 
+    def keys(self) -> Keys:
+        """The keys that sign click links and tokens."""
+        return Keys(parse(self.secret), self.data, self.key_grace_days)
+
     def secret_key(self) -> bytes:
-        """The signing key: `secret`, else the data folder's, made on first use with mode 600."""
-        if self.secret:
-            return self.secret.encode()
-        path = self.data / "secret"
-        self.data.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_bytes().strip()
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_hex(32))
-        return path.read_bytes().strip()
+        """The first key, which hides visitors; made in the data folder where none is given."""
+        return self.keys().first().secret
 
 
 def variable(name: str) -> str:

@@ -1,6 +1,7 @@
 """Kafka's topics, made once with the settings that the design depends on."""
 
 import time
+from collections.abc import Callable
 
 from confluent_kafka import KafkaException, Message
 from confluent_kafka.admin import AdminClient
@@ -24,13 +25,17 @@ _CONFIG = {
 }
 
 
-def ensure(settings: Settings) -> int:
-    """Make what topics are missing, waiting for the broker; return the partitions of `HITS`."""
+def ensure(settings: Settings, waiting: Callable[[str], None] = lambda _: None) -> int:
+    """Make what topics are missing, waiting for the broker; return the partitions of `HITS`.
+
+    `waiting` is told again and again why the broker can't be asked.
+    """
     admin = AdminClient({"bootstrap.servers": settings.kafka_servers, "log_level": 0})
     while True:
         try:
             existing = admin.list_topics(timeout=5).topics
-        except KafkaException:
+        except KafkaException as error:
+            waiting(error.args[0].str())
             continue
         if all(topic in existing and existing[topic].partitions for topic in ALL):
             return len(existing[HITS].partitions)

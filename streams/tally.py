@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from pixeltally.hit import Fact, Hit, Minute
+from pixeltally.hit import NOBODY, Fact, Hit, Minute
 from pixeltally.settings import Settings
 from streams import attribution, duplicate, redelivery
 from streams.attribution import Impression
@@ -130,16 +130,12 @@ class Tally:
 
 
 def _keys(hits: Sequence[Hit], units: Sequence[int | None]) -> tuple[list[int | None], list[int | None]]:
-    """Each hit's (ad unit, visitor), and the same with clicks told from images, as one integer."""
+    """Each hit's (ad unit, visitor) as one integer, and what it is a duplicate by; None for what is like no other."""
     pixels: list[int | None] = []
     requests: list[int | None] = []
     for hit, unit in zip(hits, units, strict=True):
-        if unit is None:
-            pixels.append(None)
-            requests.append(None)
-        else:
-            pixels.append(unit << 65 | hit.visitor)
-            requests.append(unit << 65 | (hit.kind == "click") << 64 | hit.visitor)
+        pixels.append(None if unit is None or hit.visitor == NOBODY else unit << 64 | hit.visitor)
+        requests.append(None if unit is None else duplicate.key(hit, unit))
     return pixels, requests
 
 

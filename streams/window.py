@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from pixeltally.hit import IMAGE_KINDS, Hit, Minute
+from pixeltally.hit import IMAGE_KINDS, NOBODY, Hit, Minute
+from streams import revenue
 from streams.registry import FOLDED, UNREGISTERED, Unit, unit_of
 
 MINUTE_MS = 60_000
@@ -22,6 +23,8 @@ class Window:
     duplicates: int = 0
     clicks: int = 0
     attributed_clicks: int = 0
+    conversions: int = 0
+    revenue: int = 0  #: in ten-thousandths
     visitors: set[int] = field(default_factory=set)
 
     def add(self, hit: Hit, verdict: str, duplicate: bool, attributed: bool) -> None:
@@ -29,13 +32,18 @@ class Window:
         if hit.kind in IMAGE_KINDS:
             self.gross += 1
             self.duplicates += duplicate
-            if verdict == "valid":
-                self.visitors.add(hit.visitor)
-            else:
+            if verdict != "valid":
                 self.invalid += not duplicate
-        elif hit.kind == "click" and verdict == "valid" and not duplicate:
+            elif hit.visitor != NOBODY:
+                self.visitors.add(hit.visitor)
+        elif verdict != "valid" or duplicate:
+            pass
+        elif hit.kind == "click":
             self.clicks += 1
             self.attributed_clicks += attributed
+        elif hit.kind == "conversion":
+            self.conversions += 1
+            self.revenue += revenue.units(hit.value)
 
 
 class Windows:
@@ -107,6 +115,8 @@ class Windows:
             uniques=len(window.visitors),
             clicks=window.clicks,
             attributed_clicks=window.attributed_clicks,
+            conversions=window.conversions,
+            revenue=revenue.text(window.revenue),
             late=late,
         )
 

@@ -6,6 +6,7 @@ from the facts.
 """
 
 import asyncio
+import gc
 import logging
 from typing import Any
 
@@ -37,11 +38,13 @@ def run(settings: Settings) -> None:
     """Run one worker until SIGTERM."""
     for chatty in ("mode", "faust", "aiokafka"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # State is millions of small objects and no cycles: to look through all of them often would be most of the work.
+    gc.set_threshold(100_000, 10, 100)
     topics.ensure(settings)
     app = build(settings)
-    _Process(
-        app, loglevel="WARN", quiet=True, override_logging=False, redirect_stdouts=False
-    ).execute_from_commandline()
+    process = _Process(app, quiet=True, override_logging=False, redirect_stdouts=False)
+    process.spinner = None
+    process.execute_from_commandline()
 
 
 class _Process(faust.Worker):

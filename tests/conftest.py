@@ -4,13 +4,18 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from subprocess import Popen
+from subprocess import Popen, run
 
 import pytest
+from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 from processes import StartBroker, free_port, start_clickhouse, tier, wait_for_kafka
 
 from local import kafka
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("ours", deadline=None)
+settings.load_profile("ours")
 
 #: The browser itself must not speak to anyone either.
 QUIET = [
@@ -55,6 +60,18 @@ def durable() -> None:
         kafka.prepare()
     except kafka.Unavailable as reason:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs Apache Kafka: {reason}")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of its own, of 1 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "small", str(folder)]
+    if not shutil.which("mount") or run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a disk")
+    yield folder
+    run(["umount", str(folder)], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import random
 from urllib.parse import quote
 
+from pixeltally.keys import key_of
 from pixeltally.signing import sign
 
 SECRET = "of the hostile tests"
@@ -17,7 +18,7 @@ INJECTED = "x-injected"
 
 def click(target: str, unit: str = UNIT, key: str | None = None) -> str:
     """A click's target, signed unless `key` is given."""
-    signature = sign(SECRET.encode(), unit, target) if key is None else key
+    signature = sign(key_of(SECRET.encode()), unit, target) if key is None else key
     return f"/c/{unit}?to={quote(target, safe='')}&k={signature}"
 
 
@@ -71,7 +72,7 @@ BY_HAND: list[tuple[bytes, str]] = [
     (get("/p/" + "a" * 200_000), "request-too-long"),
     (get(PIXEL, "Content-Length: 300000") + b"a" * 300_000, "request-too-long"),
     (get(click(SHOP, key="wrong")), "bad-signature"),
-    (get(click("https://evil.example/", key=sign(SECRET.encode(), UNIT, SHOP))), "bad-signature"),
+    (get(click("https://evil.example/", key=sign(key_of(SECRET.encode()), UNIT, SHOP))), "bad-signature"),
     (get(click(SHOP).replace("banner", "video")), "bad-signature"),
     (get(click("javascript:alert(1)")), "bad-target"),
     (get(click("//evil.example/")), "bad-target"),

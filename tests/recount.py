@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from decimal import Decimal
 
 IMAGES = ("impression", "open", "view")
 
@@ -28,19 +29,24 @@ def judge(messages, duplicate_ms, attribution_ms, memory_ms, *, advertisers=(), 
                 facts[hit["id"]] = (hit, "unregistered", False, "")
                 continue
             admitted.append((arrived // memory_ms, unit))
-            last = [ts for span, key, ts in counted if key == (who, is_click) and span >= known][-1:]
-            duplicate = bool(last) and abs(hit["ts"] - last[0]) < duplicate_ms
+            order = hit.get("order") if hit["kind"] == "conversion" else None
+            same = (unit, "order", order) if order else (who, is_click)
+            last = [ts for span, key, ts in counted if key == same and span >= known][-1:]
+            if order:
+                duplicate = bool(last)
+            else:
+                duplicate = hit["visitor"] != 0 and bool(last) and abs(hit["ts"] - last[0]) < duplicate_ms
             if not duplicate:
-                counted.append((arrived // memory_ms, (who, is_click), hit["ts"]))
+                counted.append((arrived // memory_ms, same, hit["ts"]))
             found = ""
-            if is_click:
+            if is_click and hit["visitor"] != 0:
                 before = [
                     (ts, id)
                     for span, key, ts, id in impressions
                     if key == who and span >= known and 0 <= hit["ts"] - ts <= attribution_ms
                 ]
                 found = sorted(before, key=lambda each: each[0])[-1][1] if before else ""
-            else:
+            elif hit["kind"] in IMAGES:
                 impressions.append((arrived // memory_ms, who, hit["ts"], hit["id"]))
             facts[hit["id"]] = (hit, "valid", duplicate, found)
     return facts
@@ -48,8 +54,8 @@ def judge(messages, duplicate_ms, attribution_ms, memory_ms, *, advertisers=(), 
 
 def minutes(facts):
     """{(minute in epoch seconds, ad unit): counts} of what `judge` found."""
-    names = ("gross", "invalid", "duplicates", "valid", "clicks", "attributed_clicks")
-    result = defaultdict(lambda: {**dict.fromkeys(names, 0), "uniques": set()})
+    names = ("gross", "invalid", "duplicates", "valid", "clicks", "attributed_clicks", "conversions")
+    result = defaultdict(lambda: {**dict.fromkeys(names, 0), "uniques": set(), "revenue": Decimal(0)})
     for hit, verdict, duplicate, impression in facts.values():
         unit = tuple(hit.get(part, "") for part in ("advertiser", "campaign", "creative", "placement"))
         if verdict == "unregistered":
@@ -61,10 +67,15 @@ def minutes(facts):
             row["duplicates"] += duplicate
             row["valid"] += verdict == "valid" and not duplicate
             if verdict == "valid":
-                row["uniques"].add(hit["visitor"])
-        elif hit["kind"] == "click" and verdict == "valid" and not duplicate:
+                row["uniques"] |= {hit["visitor"]} - {0}
+        elif verdict != "valid" or duplicate:
+            continue
+        elif hit["kind"] == "click":
             row["clicks"] += 1
             row["attributed_clicks"] += bool(impression)
+        elif hit["kind"] == "conversion":
+            row["conversions"] += 1
+            row["revenue"] += Decimal(hit.get("value") or 0)
     return {place: {**row, "uniques": len(row["uniques"])} for place, row in result.items()}
 
 

@@ -10,6 +10,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import FrameType
 
+from pixeltally.process import die_with_parent, say_refused
+
 
 class Answer(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
@@ -32,14 +34,16 @@ def main(name: str, port: str, events: str, behaviour: str = "") -> None:
             print("the last words", flush=True)
             os._exit(0)
 
+    die_with_parent()
     signal.signal(signal.SIGTERM, stop)
     note("start")
     if behaviour == "refuse":
-        print("pixeltally: the moon is full: wait a week.", file=sys.stderr, flush=True)
+        say_refused("the moon is full: wait a week.")
         sys.exit(2)
     if behaviour == "crash":
         sys.exit(1)
     if behaviour == "fork" and os.fork() == 0:
+        die_with_parent()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     ThreadingHTTPServer.allow_reuse_port = True
     ThreadingHTTPServer(("127.0.0.1", int(port)), Answer).serve_forever()

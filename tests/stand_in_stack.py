@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from local import stack
-from local.part import Failed, Tier
 from local.readiness import answers
+from local.stack import Failed, Tier
 from pixeltally.errors import Refused
 from pixeltally.settings import Settings
 

@@ -18,13 +18,15 @@ CREATE TABLE IF NOT EXISTS minute_rows
     clicks UInt64,
     attributed_clicks UInt64,
     conversions UInt64,
-    revenue Decimal(18, 4)
+    revenue Decimal(38, 4)
 )
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(minute)
 ORDER BY (minute, advertiser, campaign, creative, placement, `partition`, late);
 
--- A partition holds whole visitors, so its exact counts add up. A minute with a late hit is recounted from facts.
+-- A partition holds whole visitors, so its exact counts add up. A minute with a late hit is recounted from facts, where
+-- visitor 0 is nobody (a request that asked not to be known), and hits of ad units that are not counted stand under one
+-- name, as streams tell them.
 CREATE VIEW IF NOT EXISTS minutes AS
 WITH late_minutes AS
 (
@@ -45,7 +47,7 @@ SELECT
     countIf(image AND NOT duplicate AND verdict != 'valid') AS invalid,
     countIf(image AND duplicate) AS duplicates,
     countIf(image AND NOT duplicate AND verdict = 'valid') AS valid,
-    uniqExactIf(visitor, image AND verdict = 'valid') AS uniques,
+    uniqExactIf(visitor, image AND verdict = 'valid' AND visitor != 0) AS uniques,
     countIf(kind = 'click' AND counted) AS clicks,
     countIf(kind = 'click' AND counted AND impression_id != toUUID('00000000-0000-0000-0000-000000000000'))
         AS attributed_clicks,
@@ -53,7 +55,15 @@ SELECT
     sumIf(value, kind = 'conversion' AND counted) AS revenue
 FROM
 (
-    SELECT *, kind IN ('impression', 'open', 'view') AS image, NOT duplicate AND verdict = 'valid' AS counted
+    SELECT
+        * REPLACE
+        (
+            if(verdict = 'unregistered', '~unregistered', advertiser) AS advertiser,
+            if(verdict = 'unregistered', '~unregistered', campaign) AS campaign,
+            if(verdict = 'unregistered', '~unregistered', creative) AS creative,
+            if(verdict = 'unregistered', '', placement) AS placement
+        ),
+        kind IN ('impression', 'open', 'view') AS image, NOT duplicate AND verdict = 'valid' AS counted
     FROM facts FINAL
     WHERE ts >= (SELECT min(minute) FROM late_minutes) AND ts < (SELECT max(minute) FROM late_minutes) + 60
 )

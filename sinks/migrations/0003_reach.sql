@@ -18,12 +18,14 @@ SELECT
     toStartOfFifteenMinutes(ts)::DateTime('UTC') AS slice, advertiser, campaign, creative, placement,
     uniqExactState(visitor) AS visitors
 FROM facts
-WHERE kind IN ('impression', 'open', 'view') AND verdict = 'valid'
+WHERE kind IN ('impression', 'open', 'view') AND verdict = 'valid' AND visitor != 0
 GROUP BY slice, advertiser, campaign, creative, placement;
 
 -- Impressions (valid), exact uniques and duplicates per period (day, week: ISO, month) in a time zone.
 CREATE VIEW IF NOT EXISTS reach AS
-SELECT start, advertiser, campaign, creative, placement, impressions, uniques, duplicates, impressions / nullIf(uniques, 0) AS frequency
+SELECT
+    start, advertiser, campaign, creative, placement,
+    impressions, uniques, duplicates, impressions / nullIf(uniques, 0) AS frequency
 FROM
 (
     SELECT
@@ -37,7 +39,8 @@ LEFT JOIN
         toDate(dateTrunc({period:String}, slice, {tz:String})) AS start, advertiser, campaign, creative, placement,
         uniqExactMerge(visitors) AS uniques
     FROM reach_sets GROUP BY ALL
-) AS sets USING (start, advertiser, campaign, creative, placement);
+) AS sets USING (start, advertiser, campaign, creative, placement)
+WHERE throwIf({period:String} NOT IN ('day', 'week', 'month'), 'period is day, week or month') = 0;
 
 CREATE VIEW IF NOT EXISTS campaign_reach AS
 SELECT start, advertiser, campaign, impressions, uniques, duplicates, impressions / nullIf(uniques, 0) AS frequency
@@ -54,7 +57,8 @@ LEFT JOIN
         toDate(dateTrunc({period:String}, slice, {tz:String})) AS start, advertiser, campaign,
         uniqExactMerge(visitors) AS uniques
     FROM reach_sets GROUP BY ALL
-) AS sets USING (start, advertiser, campaign);
+) AS sets USING (start, advertiser, campaign)
+WHERE throwIf({period:String} NOT IN ('day', 'week', 'month'), 'period is day, week or month') = 0;
 
 CREATE VIEW IF NOT EXISTS advertiser_reach AS
 SELECT start, advertiser, impressions, uniques, duplicates, impressions / nullIf(uniques, 0) AS frequency
@@ -71,7 +75,8 @@ LEFT JOIN
         toDate(dateTrunc({period:String}, slice, {tz:String})) AS start, advertiser,
         uniqExactMerge(visitors) AS uniques
     FROM reach_sets GROUP BY ALL
-) AS sets USING (start, advertiser);
+) AS sets USING (start, advertiser)
+WHERE throwIf({period:String} NOT IN ('day', 'week', 'month'), 'period is day, week or month') = 0;
 
 -- Click-through rate per ad unit and minute: valid clicks ÷ valid impressions.
 CREATE VIEW IF NOT EXISTS ctr AS

@@ -1,6 +1,7 @@
 """A hit's whole way, through the running stack: every number equals a recount of what was sent."""
 
 import http.client
+import json
 import os
 import random
 import signal
@@ -19,7 +20,8 @@ import psutil
 import pytest
 from processes import free_port, wait_until, with_environ
 
-from pixeltally.signing import sign
+from pixeltally.keys import key_of
+from pixeltally.signing import sign, token
 
 SECRET = "of the tests"
 
@@ -62,6 +64,14 @@ class Running:
     def get(self, path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection("127.0.0.1", self.ports["INGEST"], timeout=10)
         connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        response.body = response.read()  # type: ignore[attr-defined]
+        connection.close()
+        return response
+
+    def post(self, path: str, body: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports["INGEST"], timeout=10)
+        connection.request("POST", path, body, headers)
         response = connection.getresponse()
         response.body = response.read()  # type: ignore[attr-defined]
         connection.close()
@@ -174,11 +184,15 @@ def test_a_click_follows_its_impression_and_leads_to_the_signed_target(stack):
     visitor = {"X-Forwarded-For": "192.0.2.77"}
     send(stack, unit, "192.0.2.77")
     link = f"/c/{unit}?to={quote(target, safe='')}"
-    answer = stack.get(f"{link}&k={sign(SECRET.encode(), unit, target)}", visitor)
+    answer = stack.get(f"{link}&k={sign(key_of(SECRET.encode()), unit, target)}", visitor)
     assert answer.status == 302
     where, click_id = answer.headers["Location"].removesuffix("#top").split("&pt_click=")
     assert where == "https://shop.example/offer?a=1"
-    for forged in (link, f"{link}&k=wrong", f"{link.replace('shop', 'evil')}&k={sign(SECRET.encode(), unit, target)}"):
+    for forged in (
+        link,
+        f"{link}&k=wrong",
+        f"{link.replace('shop', 'evil')}&k={sign(key_of(SECRET.encode()), unit, target)}",
+    ):
         refusal = stack.get(forged, visitor)
         assert refusal.status == 400
         assert "Location" not in refusal.headers
@@ -194,6 +208,29 @@ def test_a_click_follows_its_impression_and_leads_to_the_signed_target(stack):
     )
     dead = "SELECT reason, count() FROM dead_letters FINAL GROUP BY reason ORDER BY reason"
     wait_until(lambda: stack.query(dead) == [("bad-signature", 3)], "the refused clicks among the dead", 15)
+
+
+def test_an_order_is_counted_once_however_it_is_reported(stack):
+    bearer = {"Authorization": f"Bearer {token(key_of(SECRET.encode()), 'acme')}", "Content-Type": "application/json"}
+    visitor = {"X-Forwarded-For": "192.0.2.88"}
+    for order, value in (("1", "0.10"), ("1", "0.10"), ("2", "0.20")):
+        report = json.dumps({"order": order, "value": value, "currency": "EUR"})
+        answer = stack.post("/v/acme/orders", report, bearer)
+        assert answer.status == 202, answer.body
+    for _ in range(2):
+        assert stack.get("/v/acme/orders.gif?order=3&value=12.3456&currency=EUR", visitor).status == 200
+    stack.get("/v/acme/orders.gif?order=1&value=99", visitor)
+    rows = "SELECT `order`, toString(value), currency, duplicate FROM conversions WHERE campaign = 'orders' ORDER BY 1"
+    expected = [("1", "0.1", "EUR", False), ("2", "0.2", "EUR", False), ("3", "12.3456", "EUR", False)]
+    wait_until(lambda: stack.query(rows) == expected, "one row an order", 15)
+    counted = (
+        "SELECT uniqExact(`order`, visitor), toString(sum(value)), countIf(duplicate) FROM facts FINAL"
+        " WHERE campaign = 'orders' AND kind = 'conversion' AND NOT (`order` = '1' AND value = 99)"
+    )
+    wait_until(lambda: stack.query(counted) == [(3, "25.0912", 2)], "each report as a fact", 15)
+    minutes = "SELECT sum(conversions), toString(sum(revenue)) FROM minutes WHERE campaign = 'orders'"
+    # The order that a page reports again may lie in another partition, where streams don't know it.
+    wait_until(lambda: stack.query(minutes) in ([(3, "12.6456")], [(4, "111.6456")]), "their minute", 15)
 
 
 def test_whatever_is_asked_of_a_pixel_the_pixel_is_answered(stack):

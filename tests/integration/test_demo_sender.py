@@ -167,7 +167,7 @@ def test_connection_closed_after_an_answer_is_opened_again() -> None:
 
     with serving({"/3": last, "/5": announced}) as server:
         sender = Sender(server.address, wire, connections=1)
-        sender.run(requests(10, gap_s=0.02), threading.Event())
+        sender.run(requests(10, gap_s=0.3), threading.Event())
     assert sender.tally.answered == 10
     assert server.got == Counter({f"/{n}": 1 for n in range(10)})
     assert len(server.connections) == 3

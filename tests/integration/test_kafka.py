@@ -119,7 +119,6 @@ def test_a_taken_port_is_refused(tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.usefixtures("durable")
 def test_a_folder_that_cant_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     data = tmp_path / "file" / "data"
@@ -127,6 +126,26 @@ def test_a_folder_that_cant_be_made_is_refused(tmp_path: Path) -> None:
         tier("broker", data, PIXELTALLY_KAFKA_PORT=str(free_port())),
         f"pixeltally: the folder {data / 'kafka'} can't be written (Not a directory): "
         "mend that, or name another by PIXELTALLY_DATA.",
+    )
+
+
+def test_a_full_disk_is_refused(small_disk: Path) -> None:
+    (small_disk / "kafka").mkdir()
+    assert_refused(
+        tier("broker", small_disk, PIXELTALLY_KAFKA_PORT=str(free_port())),
+        f"pixeltally: the disk of {small_disk / 'kafka'} has only 1 MB left and 200 MB are needed: "
+        "free some, or name another folder by PIXELTALLY_DATA.",
+    )
+
+
+def test_what_kafka_has_kept_is_not_hidden_by_an_empty_broker(tmp_path: Path, no_java: dict[str, str]) -> None:
+    kept = tmp_path / "kafka" / "log" / "meta.properties"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    assert_refused(
+        tier("broker", tmp_path, PIXELTALLY_KAFKA_PORT=str(free_port()), **no_java),
+        f"pixeltally: {tmp_path / 'kafka'} holds what Apache Kafka has kept, but there is no java on PATH "
+        "or in JAVA_HOME: mend that, or name another folder by PIXELTALLY_DATA.",
     )
 
 

@@ -1,39 +1,60 @@
-"""Readiness of a consumer group, on the real broker and on the in-memory one."""
+"""Readiness: who is asked, and who says so."""
 
+import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer
-from processes import StartBroker, wait_until
 
-from local.readiness import has_metadata, is_consumed_by
-from pixeltally import topics
-from pixeltally.settings import Settings
+from local.readiness import Notices, answers, has_metadata
+from pixeltally.process import say_ready, say_refused
 
 
-@pytest.fixture(params=["real", "in memory"])
-def servers(request: pytest.FixtureRequest, start_broker: StartBroker, tmp_path: Path) -> Iterator[str]:
-    if request.param == "real":
-        request.getfixturevalue("durable")
-        yield request.getfixturevalue("broker")
-    else:
-        process, servers = start_broker(tmp_path, PATH=str(tmp_path), JAVA_HOME="")
-        yield servers
-        process.terminate()
+@pytest.fixture
+def notices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Notices]:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    notices = Notices(tmp_path / "notify")
+    yield notices
+    notices.close()
 
 
-def test_a_group_is_ready_once_a_member_has_joined(servers: str) -> None:
-    topics.ensure(Settings.from_env({"PIXELTALLY_KAFKA": servers}))
-    assert has_metadata(servers)()
-    ready = is_consumed_by(servers, "ready")
-    assert not ready()
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": "ready", "log_level": 0})
-    consumer.subscribe([topics.HITS])
-    wait_until(lambda: consumer.poll(0.1) or ready(), "the group is ready")
-    consumer.close()
+def test_a_broker_is_ready_when_it_answers(broker: str) -> None:
+    assert has_metadata(broker)()
 
 
 def test_where_nothing_listens_nothing_is_ready() -> None:
     assert not has_metadata("127.0.0.1:1")()
-    assert not is_consumed_by("127.0.0.1:1", "ready")()
+    assert not answers("http://127.0.0.1:1/")()
+
+
+def test_who_has_no_port_says_so(notices: Notices) -> None:
+    assert not notices.ready()
+    say_ready()
+    assert notices.ready()
+    assert notices.refusal() is None
+
+
+def test_who_refuses_says_why(notices: Notices) -> None:
+    say_refused("the moon is full:\nwait a week.")
+    assert notices.refusal() == "the moon is full: wait a week."
+    assert not notices.ready()
+
+
+def test_a_supervisor_may_listen_where_no_file_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"pixeltally-{os.getpid()}"
+    monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(f"\0{name}")
+        listener.settimeout(5)
+        say_ready()
+        assert listener.recv(100) == b"READY=1"
+
+
+def test_nobody_waits_for_a_notice_to_be_read(notices: Notices, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(1000):
+        say_ready()
+    notices.close()
+    say_ready()
+    monkeypatch.delenv("NOTIFY_SOCKET")
+    say_ready()

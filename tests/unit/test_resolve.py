@@ -1,6 +1,8 @@
 """How Kafka's jars and Java are found."""
 
 import os
+import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,20 @@ def test_the_reason_that_maven_gives_is_passed_on(tmp_path: Path) -> None:
     maven.chmod(0o755)
     with pytest.raises(kafka.Unavailable, match="Maven can't get Kafka's jars: Unknown host central"):
         kafka._run_maven(str(maven))
+
+
+@pytest.mark.skipif(not shutil.which("mvn"), reason="needs Maven")
+def test_a_repository_out_of_reach_is_said_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        (tmp_path / ".m2").mkdir()
+        mirror = f"<mirror><id>none</id><mirrorOf>*</mirrorOf><url>{url}</url></mirror>"
+        (tmp_path / ".m2" / "settings.xml").write_text(f"<settings><mirrors>{mirror}</mirrors></settings>")
+        monkeypatch.setenv("MAVEN_OPTS", f"-Duser.home={tmp_path}")
+        monkeypatch.setattr(kafka, "MAVEN_SILENT_MS", 500)
+        monkeypatch.setattr(kafka, "RESOLVE_TIMEOUT_S", 60)
+        with pytest.raises(kafka.Unavailable, match=f"Maven can't get Kafka's jars: .*{url}"):
+            kafka._run_maven("mvn")
 
 
 def test_the_java_of_java_home_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

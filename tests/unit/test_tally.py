@@ -3,8 +3,10 @@
 import json
 import uuid
 from collections import defaultdict
+from decimal import Decimal
 
 import msgspec
+import pytest
 import recount
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,14 +42,20 @@ def traffic(draw):
             hit = {
                 "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{node}{seq}")),
                 "ts": now - age,
-                "kind": draw(st.sampled_from(["impression", "impression", "open", "view", "click"])),
+                "kind": draw(st.sampled_from(["impression", "impression", "open", "view", "click", "conversion"])),
                 "advertiser": draw(st.sampled_from(["acme", "acme", "acme", "zenith", "unknown"])),
                 "campaign": "spring",
                 "creative": draw(st.sampled_from(["banner", "video"])),
-                "visitor": draw(st.integers(1, 3)) << 62,
+                "visitor": draw(st.integers(0, 3)) << 62,
                 "node": node,
                 "seq": seq,
             }
+            if hit["kind"] == "conversion":
+                hit |= {
+                    "creative": "",
+                    "order": draw(st.sampled_from(["", "1", "2"])),
+                    "value": draw(st.sampled_from(["", "0.1", "0.2", "12.3456", "99999999999999.9999"])),
+                }
             shipped[node].append(hit)
             hits.append(hit)
         again = draw(st.integers(0, 3))
@@ -139,7 +147,8 @@ def check(log, messages):
     counts = recount.minutes(expected)
     for place, row in counts.items():
         if place not in late:
-            assert {name: getattr(told[place], name) for name in row} == row, place
+            found = {name: getattr(told[place], name) for name in row}
+            assert found | {"revenue": Decimal(found["revenue"])} == row, place
     assert set(told) | late == set(counts)
     assert late <= out_of_time(messages, expected)
 
@@ -195,3 +204,11 @@ def test_made_up_names_hold_no_memory_and_make_room_when_they_are_forgotten():
     assert verdicts(1, START + RULES.memory_ms) == ["valid"] * 3 + ["unregistered"] * 4997
     units.reverse()
     assert verdicts(2, START + 3 * RULES.memory_ms) == ["valid"] * 3 + ["unregistered"] * 4997
+
+
+@pytest.mark.parametrize("value", ["12,5", "-1", "1e3", "1.23456", "123456789012345", "NaN", "\u0661", "1\n"])
+def test_a_value_that_is_no_exact_decimal_is_no_hit(value):
+    hit = {"id": "x", "ts": START, "kind": "conversion", "advertiser": "a", "campaign": "b", "visitor": 1}
+    line = json.dumps({**hit, "node": "n", "seq": 1, "value": value}).encode()
+    batch, dead = parse("pixeltally.hits", 0, 0, START, line)
+    assert (batch.hits, [each.reason for each in dead]) == ([], ["not-a-hit"])

@@ -1,0 +1,166 @@
+"""The spool's reading end: whole lines of a node, in order, and the note of how far they are in Kafka."""
+
+import fcntl
+import os
+import shutil
+import time
+from pathlib import Path
+
+from ingest.spool import (
+    POSITION,
+    is_fed_by_nginx,
+    place,
+    read_position,
+    segment_path,
+    segments,
+    split_place,
+    try_lock,
+)
+
+#: nginx looks at most so seldom whether `current` has moved (`open_log_file_cache valid=1s`).
+NGINX_LOOKS_S = 1.0
+
+#: Where the system can't tell who has a segment open, nginx is taken to have left it after so long.
+NGINX_LEAVES_S = 10.0
+
+#: A node that nobody writes any more is removed so long after its last line.
+IDLE_S = 24 * 3600.0
+
+
+class Reader:
+    """One node's lines, from where the last acknowledged one ended."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.node = folder.name
+        self._noted = -1
+        self._segment, self._offset = read_position(folder) or (min(segments(folder), default=1), 0)
+
+    @property
+    def position(self) -> int:
+        """The place, as a `seq`, up to which lines have been read."""
+        return place(self._segment, self._offset)
+
+    def read(self, most_bytes: int) -> list[tuple[int, bytes]]:
+        """The next lines with their `seq`; none where nothing new is there. Raises OSError.
+
+        What a crash left without its newline at a segment's end, or is longer than `most_bytes`, is given as
+        the line that it isn't: it can't be read as a request.
+        """
+        while True:
+            # Asked before reading, so that a finished segment has been read to its end.
+            following = self._following_segment()
+            data = self._bytes(most_bytes)
+            end = data.rfind(b"\n") + 1
+            if not end and (following or len(data) == most_bytes):
+                end = len(data)
+            if end or not following:
+                return self._lines(data[:end])
+            self._segment, self._offset = following, 0
+
+    def acknowledge(self, position: int) -> None:
+        """Everything before `position` is in Kafka: note that, and delete the segments before it. Raises OSError.
+
+        Deleted is only what a note that survives a power cut lies behind.
+        """
+        self._note(position)
+        done = [number for number in segments(self._folder) if number < split_place(position)[0]]
+        if done:
+            os.fsync(self._noted)
+        for number in done:
+            segment_path(self._folder, number).unlink()
+
+    def backlog_bytes(self) -> int:
+        """Bytes that wait to be read."""
+        waiting = 0
+        for number in segments(self._folder):
+            if number >= self._segment:
+                size = segment_path(self._folder, number).stat().st_size
+                waiting += max(0, size - self._offset) if number == self._segment else size
+        return waiting
+
+    def remove_if_idle(self) -> bool:
+        """Remove a node that is wholly acknowledged and that nobody has written for long; whether it is gone."""
+        if is_fed_by_nginx(self._folder) or segments(self._folder)[-1:] > [self._segment]:
+            return False
+        try:
+            last_line = segment_path(self._folder, self._segment).stat().st_mtime
+        except FileNotFoundError:
+            last_line = self._folder.stat().st_mtime
+        if time.time() - last_line < IDLE_S or self.backlog_bytes():
+            return False
+        lock = try_lock(self._folder)
+        if lock is None:
+            return False
+        # Out of the way in one step: whoever comes to take the node over finds all of it or nothing.
+        gone = self._folder.rename(self._folder.with_name(f".{self.node}"))
+        os.close(lock)
+        self.close()
+        shutil.rmtree(gone)
+        return True
+
+    def close(self) -> None:
+        """Let go of the note."""
+        if self._noted >= 0:
+            os.close(self._noted)
+            self._noted = -1
+
+    def _note(self, position: int) -> None:
+        # Overwritten in place: that needs no room on a full disk, and 21 bytes are never torn.
+        if self._noted < 0:
+            self._noted = os.open(self._folder / POSITION, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.pwrite(self._noted, b"%020d\n" % position, 0)
+
+    def _lines(self, data: bytes) -> list[tuple[int, bytes]]:
+        lines, at = [], self.position
+        for line in data.split(b"\n"):
+            if line:
+                lines.append((at, line))
+            at += len(line) + 1
+        self._offset += len(data)
+        return lines
+
+    def _bytes(self, most: int) -> bytes:
+        try:
+            with segment_path(self._folder, self._segment).open("rb", buffering=0) as file:
+                file.seek(self._offset)
+                data = file.read(most)
+                if data and is_fed_by_nginx(self._folder):
+                    # nginx goes on with this file after a power cut: no place in it may have been told to Kafka
+                    # that the disk doesn't hold.
+                    os.fdatasync(file.fileno())
+                return data
+        except FileNotFoundError:
+            return b""
+
+    def _following_segment(self) -> int | None:
+        """The next segment's number, once this one is finished."""
+        later = [number for number in segments(self._folder) if number > self._segment]
+        if not later or (is_fed_by_nginx(self._folder) and not self._nginx_has_left()):
+            return None
+        return later[0]
+
+    def _nginx_has_left(self) -> bool:
+        current = self._folder / "current"
+        if os.readlink(current) == segment_path(self._folder, self._segment).name:
+            return False
+        age = time.time() - os.lstat(current).st_mtime
+        return age > NGINX_LOOKS_S and _is_free(segment_path(self._folder, self._segment), age > NGINX_LEAVES_S)
+
+
+def _is_free(path: Path, otherwise: bool) -> bool:
+    """Whether no process has the file open for writing; `otherwise` where the system doesn't tell."""
+    if not hasattr(fcntl, "F_SETLEASE"):
+        return otherwise
+    try:
+        with path.open("rb") as file:
+            # Granted exactly where nobody has it open for writing (fcntl(2)).
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+            return True
+    except FileNotFoundError:
+        return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        return otherwise

@@ -1,0 +1,79 @@
+"""Conversions in ClickHouse: one row an order, exact revenue, and what nobody's requests count for."""
+
+import uuid
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from facts import client, fact, insert, make_tables
+from processes import start_clickhouse
+
+NOW_MS = 1_764_000_000_000
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with start_clickhouse(tmp_path_factory.mktemp("clickhouse")) as server:
+        make_tables(server.url)
+        yield server.url
+
+
+def conversion(ts_ms: int, **values: Any) -> dict[str, Any]:
+    return fact(ts_ms, "conversion", creative="", **values)
+
+
+def test_an_order_is_one_row_and_the_first_counts(url: str) -> None:
+    click = str(uuid.uuid4())
+    first = conversion(NOW_MS, campaign="shop", order="1", value="12.50", currency="EUR", click_id=click)
+    lines = [
+        conversion(NOW_MS + 5, campaign="shop", order="1", value="99", currency="EUR", visitor=2),
+        first,
+        conversion(NOW_MS + 40 * 86_400_000, campaign="shop", order="1", value="98", visitor=3),
+        conversion(NOW_MS + 1, campaign="shop", order="2", value="99999999999999.9999"),
+        conversion(NOW_MS + 1, campaign="other", order="1", value="1"),
+        conversion(NOW_MS + 2, campaign="shop"),
+        conversion(NOW_MS + 3, campaign="shop"),
+    ]
+    insert(url, "facts_in", lines)
+    insert(url, "facts_in", [{**each, "version": 2} for each in lines])
+    rows = client(url).query(
+        "SELECT toString(id), `order`, value, currency, toString(click_id) FROM conversions"
+        " WHERE campaign = 'shop' AND `order` != '' ORDER BY `order`"
+    )
+    assert rows.result_rows == [
+        (first["id"], "1", Decimal("12.50"), "EUR", click),
+        (lines[3]["id"], "2", Decimal("99999999999999.9999"), "", str(uuid.UUID(int=0))),
+    ]
+    count = "SELECT campaign, count() FROM conversions WHERE campaign IN ('shop', 'other') GROUP BY 1 ORDER BY 1"
+    assert client(url).query(count).result_rows == [("other", 1), ("shop", 4)]
+
+
+def test_what_counted_stands_before_what_came_later_with_an_earlier_time(url: str) -> None:
+    counted = conversion(NOW_MS + 1000, campaign="skew", order="1", value="1")
+    insert(url, "facts_in", [conversion(NOW_MS, campaign="skew", order="1", value="2", duplicate=True), counted])
+    rows = client(url).query("SELECT toString(id), duplicate FROM conversions WHERE campaign = 'skew'")
+    assert rows.result_rows == [(counted["id"], False)]
+
+
+def test_the_recount_of_a_late_minute_has_its_conversions_and_revenue(url: str) -> None:
+    values = ["0.1", "0.2", "99999999999999.9999", "99999999999999.9999"]
+    lines = [conversion(NOW_MS, campaign="late", order=str(n), value=value) for n, value in enumerate(values)]
+    lines.append(conversion(NOW_MS, campaign="late", order="1", value="0.2", duplicate=True))
+    insert(url, "facts_in", lines)
+    row = {"minute": NOW_MS // 60_000 * 60, "advertiser": "acme", "campaign": "late", "version": 1}
+    insert(url, "minute_rows", [{**row, "conversions": 7, "revenue": "200000000000000.0000"}])
+    question = "SELECT conversions, revenue FROM minutes WHERE campaign = 'late'"
+    assert client(url).query(question).result_rows == [(7, Decimal("200000000000000"))]
+    insert(url, "minute_rows", [{**row, "late": True}])
+    assert client(url).query(question).result_rows == [(4, Decimal("200000000000000.2998"))]
+
+
+def test_nobody_is_counted_but_is_not_unique(url: str) -> None:
+    insert(url, "facts_in", [fact(NOW_MS, campaign="quiet", visitor=who) for who in (0, 0, 5)])
+    minute = {"minute": NOW_MS // 60_000 * 60, "advertiser": "acme", "campaign": "quiet", "creative": "banner"}
+    insert(url, "minute_rows", [{**minute, "version": 1, "late": True}])
+    counts = "SELECT gross, valid, uniques FROM minutes WHERE campaign = 'quiet'"
+    assert client(url).query(counts).result_rows == [(3, 3, 1)]
+    reach = "SELECT impressions, uniques FROM reach(period = 'day', tz = 'UTC') WHERE campaign = 'quiet'"
+    assert client(url).query(reach).result_rows == [(3, 1)]
