@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test hostile lint setup browser clean
+.PHONY: demo test hostile bench lint setup browser clean
 
 demo: setup
 	$(BIN)/pixeltally demo
@@ -13,6 +13,10 @@ test: setup browser lint
 # 20,000 hostile requests; `make test` sends 3,000 of them.
 hostile: setup
 	PIXELTALLY_HOSTILE=20000 $(BIN)/pytest -s tests/integration/test_hostile.py
+
+# Needs wrk; nginx is the peer that it compares with.
+bench: setup
+	$(BIN)/python -m bench.ingest
 
 lint: setup
 	$(BIN)/ruff check .
