@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 import click
 
-from bench.peers import NGINX, Peer, started
+from bench.peers import CORE, FLASK_VIEW, NGINX, OURS, Peer, started
 
 CONNECTIONS = 32
 PATH = "/p/acme/spring/banner/blog.gif?cb=8731"
@@ -30,67 +30,82 @@ _LUA = Path(__file__).with_name("wrk.lua")
 _WAIT_SHIPPED_S = 300
 
 _NOTES = """\
-CPU is of all processes of the peer per 1,000 answers; it is steadier than rates where the machine has other work.
-p99 is taken at {load:.0%} of the peer's rate. All peers answer on core 0, one line written per answer; the shipper and
-Kafka run beside wrk at low priority: a burst goes into the spool and is shipped after it.
+Ratios are to the first line's, medians of the rounds' ratios: of answers a second, and of answers a second of CPU.
+CPU is that of all processes of a peer; where the machine has other work, it says more than rates do. p99 is taken at
+{load:.0%} of the peer's rate: the median of the rounds, and of the least disturbed one. All peers answer on core 0 and
+write a line an answer. wrk, the shipper and Kafka have the other cores, the shipper at low priority: what comes in a
+burst is shipped after it. Its CPU is its own line.
 """
 
 
 class Sample(NamedTuple):
-    """What one round says of a peer."""
+    """What one run of wrk says of a peer."""
 
     rate: float  #: answers a second
     cpu_ms: float  #: per 1,000 answers
-    answers: int
     p99_ms: float
+    answers: int
+
+
+Samples = dict[str, list[Sample]]
 
 
 @click.command()
 @click.option("--rounds", default=7, show_default=True)
-@click.option("--seconds", default=1.5, show_default=True, help="Per peer and round, and again for its answering time.")
-def main(rounds: int, seconds: float) -> None:
+@click.option("--seconds", default=2, show_default=True, help="Per peer and round, and again for its answering time.")
+def main(rounds: int, seconds: int) -> None:
     """Measure and print the table."""
     if shutil.which("wrk") is None:
         sys.exit("make bench needs wrk: install your system's package so that 'wrk' is on PATH.")
     if NGINX is None:
         click.echo("nginx is not installed: the ratios to it are missing. Install your system's package.", err=True)
+    others = set(range(os.cpu_count() or 1)) - {CORE}
+    os.sched_setaffinity(0, others or {CORE})  # for all that is started from here
     with tempfile.TemporaryDirectory() as folder, started(Path(folder)) as peers:
-        samples: dict[str, list[Sample]] = {peer.name: [] for peer in peers}
         before_s = sum(peer.shipping_cpu_s() for peer in peers)
-        for number in range(rounds):
-            click.echo(f"\rround {number + 1} of {rounds}", nl=False, err=True)
-            for peer in peers:
-                samples[peer.name].append(_sample(peer, seconds))
+        full, paced = _rounds(peers, rounds, seconds)
         click.echo("\rshipping …     ", err=True)
-        shipped = sum(each.answers for peer in peers if peer.shipped for each in samples[peer.name])
         _wait_shipped(next(peer for peer in peers if peer.shipping))
-        shipping_ms = (sum(peer.shipping_cpu_s() for peer in peers) - before_s) / shipped * 1e6
-    click.echo(_table(samples, shipping_ms, {peer.name for peer in peers if peer.shipped}))
+        shipping_s = sum(peer.shipping_cpu_s() for peer in peers) - before_s
+        shipped = [peer.name for peer in peers if peer.shipped]
+    answers = sum(each.answers for name in shipped for each in full[name] + paced[name])
+    click.echo(_table(full, paced))
+    click.echo(f"{'shipper (of ' + ' and '.join(shipped) + ')':58}{shipping_s / answers * 1e6:>14.1f}\n")
+    click.echo(_NOTES.format(load=LOAD))
 
 
-def _sample(peer: Peer, seconds: float) -> Sample:
+def _rounds(peers: list[Peer], rounds: int, seconds: int) -> tuple[Samples, Samples]:
+    """Samples at each peer's full rate, and at `LOAD` of it."""
+    full: Samples = {peer.name: [] for peer in peers}
+    paced: Samples = {peer.name: [] for peer in peers}
+    for number in range(rounds):
+        click.echo(f"\rround {number + 1} of {rounds}", nl=False, err=True)
+        for peer in peers:
+            full[peer.name].append(_sample(peer, seconds))
+    for number in range(rounds):
+        click.echo(f"\rround {number + 1} of {rounds} at {LOAD:.0%}", nl=False, err=True)
+        for peer in peers:
+            rate = LOAD * median(each.rate for each in full[peer.name])
+            paced[peer.name].append(_sample(peer, seconds, rate))
+    return full, paced
+
+
+def _sample(peer: Peer, seconds: int, at_rate: float = 0) -> Sample:
+    """Ask for so long, as fast as it goes or at a rate."""
     before_s = peer.answering_cpu_s()
-    text = _wrk(peer.port, seconds)
-    answers = int(_found(r"(\d+) requests in", text))
-    cpu_ms = (peer.answering_cpu_s() - before_s) / answers * 1e6
-    rate = float(_found(r"Requests/sec:\s+([\d.]+)", text))
-    paced = _wrk(peer.port, seconds, RATE=str(LOAD * rate))
-    return Sample(rate, cpu_ms, answers + int(_found(r"(\d+) requests in", paced)), _p99_ms(paced))
-
-
-def _wrk(port: int, seconds: float, **environ: str) -> str:
-    # wrk takes whole seconds only: `1500ms` is not known to it.
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{round(seconds)}", "--latency", "-s", str(_LUA)]
-    done = subprocess.run(
-        [*command, f"http://127.0.0.1:{port}{PATH}"],
-        env={**os.environ, **environ},
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "--latency", "-s", str(_LUA)]
+    text = subprocess.run(
+        [*command, f"http://127.0.0.1:{peer.port}{PATH}"],
+        env={**os.environ, "RATE": str(at_rate)},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-    )
-    if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
-        sys.exit(f"not every request was answered:\n{done.stdout}")
-    return done.stdout
+    ).stdout
+    if "Non-2xx" in text or "Socket errors" in text:
+        sys.exit(f"not every request was answered by {peer.name}:\n{text}")
+    answers = int(_found(r"(\d+) requests in", text))
+    cpu_ms = (peer.answering_cpu_s() - before_s) / answers * 1e6
+    return Sample(float(_found(r"Requests/sec:\s+([\d.]+)", text)), cpu_ms, _p99_ms(text), answers)
 
 
 def _found(pattern: str, text: str) -> str:
@@ -116,24 +131,30 @@ def _wait_shipped(peer: Peer) -> None:
     sys.exit(f"the shipper did not catch up within {_WAIT_SHIPPED_S} s")
 
 
-def _table(samples: dict[str, list[Sample]], shipping_ms: float, shipped: set[str]) -> str:
-    peers = list(samples)
-    header = "".join(f"{text:>16}" for text in ("answers/s", "× the first", "CPU ms/1,000", "its share", "p99 at 70 %"))
-    lines = [f"{'on one core':32}{header}"]
-    for name, rounds in samples.items():
-        rate, cpu_ms, p99_ms = (median(each[column] for each in rounds) for column in (0, 1, 3))
-        ratio = _ratio(samples, name, peers[0], 0)
-        lines.append(
-            f"{name:32}{rate:>16,.0f}{ratio:>16.2f}{cpu_ms:>16.1f}"
-            f"{1 / _ratio(samples, name, peers[0], 1):>16.2f}{f'{p99_ms:.2f} ms':>16}"
+def _table(full: Samples, paced: Samples) -> str:
+    first = next(iter(full))
+    titles = ("answers/s", "ratio", "CPU ms/1,000", "ratio", f"p99 at {LOAD:.0%}", "at best")
+    lines = [f"{'on one core':30}" + "".join(f"{title:>14}" for title in titles)]
+    for name, samples in full.items():
+        rate, cpu_ms = median(each.rate for each in samples), median(each.cpu_ms for each in samples)
+        p99_ms = [each.p99_ms for each in paced[name]]
+        cells = (
+            f"{rate:,.0f}",
+            f"{_ratio(full, name, first, 'rate'):.2f}",
+            f"{cpu_ms:.1f}",
+            f"{_ratio(full, first, name, 'cpu_ms'):.2f}",
+            f"{median(p99_ms):.1f} ms",
+            f"{min(p99_ms):.1f} ms",
         )
-    lines.append(f"{'shipper, for ' + ' and '.join(sorted(shipped)):64}{shipping_ms:>16.1f}")
-    return "\n".join([*lines, "", _NOTES.format(load=LOAD)])
+        lines.append(f"{name:30}" + "".join(f"{cell:>14}" for cell in cells))
+    rate, cpu = _ratio(full, OURS, FLASK_VIEW, "rate"), _ratio(full, FLASK_VIEW, OURS, "cpu_ms")
+    return "\n".join([*lines, f"{f'{OURS} ÷ {FLASK_VIEW}':44}{rate:>14.1f}{'':14}{cpu:>14.1f}"])
 
 
-def _ratio(samples: dict[str, list[Sample]], name: str, peer: str, column: int) -> float:
+def _ratio(samples: Samples, name: str, peer: str, value: str) -> float:
     """The median over the rounds of one peer's value ÷ another's."""
-    return median(one[column] / other[column] for one, other in zip(samples[name], samples[peer], strict=True))
+    pairs = zip(samples[name], samples[peer], strict=True)
+    return float(median(getattr(one, value) / getattr(other, value) for one, other in pairs))
 
 
 if __name__ == "__main__":

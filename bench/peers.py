@@ -20,6 +20,9 @@ from ingest import nginx
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
+OURS = "pixeltally ingest"
+FLASK_VIEW = "plain Flask view, same server"
+
 #: The core that every peer answers on; clients, the shipper and Kafka have the others.
 CORE = 0
 
@@ -100,7 +103,7 @@ def _ingest(environ: Mapping[str, str], port: int) -> Iterator[Peer]:
         for child in psutil.Process(process.pid).children():
             (shipping if "shipper" in " ".join(child.cmdline()) else answering).append(child)
         _settle(answering, shipping)
-        yield Peer("pixeltally ingest", port, answering, shipping, shipped=True)
+        yield Peer(OURS, port, answering, shipping, shipped=True)
 
 
 @contextmanager
@@ -113,7 +116,7 @@ def _flask_view(data: Path, environ: Mapping[str, str]) -> Iterator[Peer]:
         with _process(command, environ, fds=(fd,)) as process:
             answering = [psutil.Process(process.pid)]
             _settle(answering, [])
-            yield Peer("plain Flask view, same server", listener.getsockname()[1], answering, [])
+            yield Peer(FLASK_VIEW, listener.getsockname()[1], answering, [])
 
 
 @contextmanager

@@ -166,7 +166,7 @@ class Connection(asyncio.Protocol):
     def _read(self, data: bytes) -> None:
         if self._last:
             return
-        if not data.isascii() and self._in_line:
+        if not data.isascii() and not self._environ and not self._whole_head:
             data = _escape_line(data)
         before = len(self._answers)
         self._pending_bytes += len(data)
@@ -213,7 +213,6 @@ class Connection(asyncio.Protocol):
         self._target = b""
         self._body = b""
         self._pending_bytes = 0  # of this request
-        self._in_line = True  # its first line is not whole
         self._whole_head = False
 
     def on_url(self, url: bytes) -> None:
@@ -222,14 +221,10 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._whole_head:
             return  # a trailer has no say
-        self._in_line = False
-        key = _keys.get(name) or _key(name)
-        known = self._environ.get(key)
-        text = value.decode("latin-1")
-        self._environ[key] = text if known is None else f"{known},{text}"
+        environ, key, text = self._environ, _keys.get(name) or _key(name), value.decode("latin-1")
+        environ[key] = f"{environ[key]},{text}" if key in environ else text
 
     def on_headers_complete(self) -> None:
-        self._in_line = False
         self._whole_head = True
 
     def on_body(self, body: bytes) -> None:

@@ -17,8 +17,8 @@ from ingest import nginx, spool
 from ingest.packing import packer
 from ingest.tail import Reader
 from pixeltally import topics
-from pixeltally.settings import Settings
 from pixeltally.keys import key_of
+from pixeltally.settings import Settings
 from pixeltally.signing import sign
 
 SECRET = "of the tests"
