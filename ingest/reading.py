@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from ingest.address import Addresses, masked
+from ingest.query import fields
 from ingest.request import Request
 from pixeltally.hit import NAME_PATTERN, Hit, Kind
 from pixeltally.identity import hit_id, visitor_key, visitor_number
@@ -93,7 +94,7 @@ def _fields(query: str) -> dict[str, str]:
     if len(query) > MAX_QUERY_CHARS:
         raise Uncountable("query-too-long")
     try:
-        return dict(parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_FIELDS))
+        return fields(query, MAX_FIELDS)
     except ValueError:
         raise Uncountable("too-many-fields") from None
 
