@@ -1,6 +1,5 @@
 """Kafka may be away for as long as the spool has room: every request is answered, and counted later, in order."""
 
-import json
 import os
 import signal
 import threading
@@ -10,10 +9,10 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 from load import load
 from running import processes, running
 from test_kills import expect_exactly
+from topic_lines import consume
 
 from pixeltally import topics
 
@@ -87,19 +86,3 @@ def expect_order(servers):
             assert hit["seq"] > last[hit["node"], hit["visitor"]]
             last[hit["node"], hit["visitor"]] = hit["seq"]
     assert seen
-
-
-def consume(servers, topic):
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": "order", "enable.auto.commit": False})
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    for number in partitions:
-        end = consumer.get_watermark_offsets(TopicPartition(topic, number), 10)[1]
-        consumer.assign([TopicPartition(topic, number, 0)])
-        offset = -1
-        while offset < end - 1:
-            message = consumer.poll(10)
-            assert message
-            assert not message.error()
-            offset = message.offset()
-            yield from map(json.loads, message.value().splitlines())
-    consumer.close()

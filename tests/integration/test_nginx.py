@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from urllib.parse import unquote, urlencode
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 from nginx_front import nginx_front, require_nginx
 from processes import answers, free_port, tier, wait_until
+from topic_lines import consume
 
 from ingest import nginx, spool
 from ingest.packing import packer
@@ -80,23 +80,6 @@ def exchange(port, method, target, headers):
     own |= {"cross-origin-resource-policy", "x-content-type-options", "last-modified", "etag"}
     pairs = [line.split(": ", 1) for line in lines]
     return int(status.split()[1]), {name.lower(): value for name, value in pairs if name.lower() in own}, body
-
-
-def consume(servers, topic):
-    """Every line of a topic, so far."""
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": "test", "enable.auto.commit": False})
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    ends = {number: consumer.get_watermark_offsets(TopicPartition(topic, number), 10)[1] for number in partitions}
-    consumer.assign([TopicPartition(topic, number, 0) for number in ends])
-    lines, missing = [], sum(ends.values())
-    while missing:
-        message = consumer.poll(10)
-        assert message
-        assert not message.error()
-        lines += map(json.loads, message.value().splitlines())
-        missing -= 1
-    consumer.close()
-    return lines
 
 
 def counted(servers, known):
