@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test hostile chaos lint setup browser nginx clean
+.PHONY: demo test hostile chaos bench lint setup browser nginx clean
 
 demo: setup
 	$(BIN)/pixeltally demo
@@ -17,6 +17,10 @@ hostile: setup
 # The long form of tests/chaos: twenty kills, Kafka away for two minutes.
 chaos: setup
 	PIXELTALLY_CHAOS=1 $(BIN)/pytest -s --timeout 900 tests/chaos
+
+# Needs wrk; nginx is the peer that it compares with.
+bench: setup
+	$(BIN)/python -m bench.ingest
 
 lint: setup
 	$(BIN)/ruff check .

@@ -52,12 +52,15 @@ def test_every_answer_given_before_sigterm_is_in_kafka(ingest):
 
 
 def test_a_killed_worker_is_replaced_while_the_others_answer(ingest):
-    before = {each for each in ingest.workers() if psutil.Process(each).cmdline() == ["pixeltally ingest"]}
-    assert len(before) == 2
+    def answering():
+        return {each for each in ingest.workers() if is_named(each, "pixeltally ingest")}
+
+    wait_until(lambda: len(answering()) == 2, "two workers")
+    before = answering()
     psutil.Process(min(before)).kill()
     for _ in range(100):
         assert ingest.ask(get(PIXEL)).endswith(b";")
-    wait_until(lambda: len(ingest.workers() - before) >= 2, "another worker", 10)
+    wait_until(lambda: len(answering()) == 2 and answering() != before, "another worker", 10)
 
 
 def test_workers_and_shipper_end_with_their_parent(ingest):
@@ -66,3 +69,10 @@ def test_workers_and_shipper_end_with_their_parent(ingest):
     ingest.process.kill()
     wait_until(lambda: not any(each.is_running() for each in processes), "no process is left", 10)
     ingest.stop()
+
+
+def is_named(pid, name):
+    try:
+        return " ".join(psutil.Process(pid).cmdline()).strip() == name
+    except psutil.NoSuchProcess:
+        return False
