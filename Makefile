@@ -2,17 +2,21 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test hostile bench lint setup browser clean
+.PHONY: demo test hostile chaos bench lint setup browser nginx clean
 
 demo: setup
 	$(BIN)/pixeltally demo
 
-test: setup browser lint
+test: setup browser nginx lint
 	$(BIN)/pytest
 
 # 20,000 hostile requests; `make test` sends 3,000 of them.
 hostile: setup
 	PIXELTALLY_HOSTILE=20000 $(BIN)/pytest -s tests/integration/test_hostile.py
+
+# The long form of tests/chaos: twenty kills, Kafka away for two minutes.
+chaos: setup
+	PIXELTALLY_CHAOS=1 $(BIN)/pytest -s --timeout 900 tests/chaos
 
 # Needs wrk; nginx is the peer that it compares with.
 bench: setup
@@ -35,10 +39,16 @@ setup: .venv/ready
 
 # The page's tests drive a real browser; they fail without one.
 browser:
-	@command -v chromium >/dev/null \
-	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-	     && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+	@command -v chromium >/dev/null || $(call install,chromium) \
 	|| { echo "make test needs Chromium: install your system's package so that 'chromium' is on PATH." >&2; exit 1; }
+
+# nginx's tests are skipped without it, except in CI.
+nginx:
+	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || $(call install,nginx-light) \
+	|| echo "without nginx, the tests of nginx as the front are skipped" >&2
+
+install = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	&& apt-get update -qq && apt-get install -y -qq --no-install-recommends $(1) >/dev/null; }
 
 clean:
 	rm -rf .venv data

@@ -18,6 +18,7 @@ class Addresses:
 
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = trusted
+        self._find = lru_cache(maxsize=65536)(self._client)
 
     def client(self, request: Request) -> Address | None:
         """The right-most untrusted address (Forwarded, else X-Forwarded-For, else the peer).
@@ -25,10 +26,13 @@ class Addresses:
         A header counts only where the peer is trusted; what is no address (`unknown`, an obfuscated name)
         ends the search at the proxy that reported it. None where even the peer has no IP address.
         """
-        client = parse(request.peer)
+        return self._find(request.peer, request.forwarded, request.forwarded_for)
+
+    def _client(self, peer: str, forwarded: str, forwarded_for: str) -> Address | None:
+        client = parse(peer)
         if client is None or not self._is_trusted(client):
             return client
-        for entry in reversed(_entries(request)):
+        for entry in reversed(_entries(forwarded, forwarded_for)):
             address = parse(entry)
             if address is None:
                 break
@@ -41,10 +45,10 @@ class Addresses:
         return any(address.version == network.version and address in network for network in self._trusted)
 
 
-def _entries(request: Request) -> list[str]:
-    if request.forwarded:
-        return [entry.strip('"') for entry in _FORWARDED_FOR.findall(request.forwarded)]
-    return request.forwarded_for.split(",") if request.forwarded_for else []
+def _entries(forwarded: str, forwarded_for: str) -> list[str]:
+    if forwarded:
+        return [entry.strip('"') for entry in _FORWARDED_FOR.findall(forwarded)]
+    return forwarded_for.split(",") if forwarded_for else []
 
 
 @lru_cache(maxsize=65536)

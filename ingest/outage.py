@@ -32,7 +32,7 @@ class Quiet(logging.Filter):
     """Drops what librdkafka says of every failed connection and every wait: an `Outage` says it once."""
 
     #: The first word of a line of librdkafka's log: what it is about.
-    NOISE = ("FAIL ", "ERROR ", "GETPID ", "REQTMOUT ", "TXNCOORD ")
+    NOISE = ("FAIL ", "ERROR ", "GETPID ", "REQTMOUT ", "METADATAUPDATE ")
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is let through."""

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from ingest import order as rules
 from ingest.order import Order
+from ingest.query import fields
 from ingest.request import Request
 from ingest.visitor import Unknown, visitors
 from pixeltally.hit import NAME_PATTERN, NOBODY, Hit, Kind
@@ -105,11 +106,9 @@ def _fields(query: str) -> dict[str, str]:
     if len(query) > MAX_QUERY_CHARS:
         raise Uncountable("query-too-long")
     try:
-        fields = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_FIELDS)
+        return fields(query, MAX_FIELDS)
     except ValueError:
         raise Uncountable("too-many-fields") from None
-    # The first of a name counts, as for the answer: a click led to the first `to`.
-    return dict(reversed(fields))
 
 
 def _kind(route: str, query: dict[str, str]) -> Kind:

@@ -7,7 +7,6 @@ streams drop what they have seen by (node, seq).
 
 import logging
 import os
-import shutil
 import signal
 import sys
 import time
@@ -213,12 +212,6 @@ def _lock(root: Path) -> int:
         time.sleep(0.2)
 
 
-def _clear(root: Path) -> None:
-    """Finish the removal of nodes that a crash cut short."""
-    for folder in root.glob(".*/"):
-        shutil.rmtree(folder)
-
-
 def _write_status(settings: Settings, text: str) -> None:
     try:
         (settings.spool / "shipper.status").write_text(text)
@@ -237,10 +230,12 @@ def main() -> None:
         stopping = True
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Sent to who holds a lease (`ingest/tail.py`) when another opens the file; unheard it would end the process.
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
     die_with_parent()
     settings = Settings.from_env()
     lock = _lock(settings.spool)
-    _clear(settings.spool)
+    tail.finish_removals(settings.spool)
     shipper = Shipper(settings)
     # Only now: while Kafka is waited for, nothing is in hand and SIGTERM may end the process as it likes.
     signal.signal(signal.SIGTERM, stop)

@@ -148,6 +148,12 @@ class Reader:
         return age > NGINX_LOOKS_S and _is_free(segment_path(self._folder, self._segment), age > NGINX_LEAVES_S)
 
 
+def finish_removals(root: Path) -> None:
+    """Remove what is left of nodes whose removal was cut short."""
+    for folder in root.glob(".*/"):
+        shutil.rmtree(folder)
+
+
 def _is_free(path: Path, otherwise: bool) -> bool:
     """Whether no process has the file open for writing; `otherwise` where the system doesn't tell."""
     if not hasattr(fcntl, "F_SETLEASE"):

@@ -38,7 +38,9 @@ def run(settings: Settings) -> None:
             signal.signal(number, lambda *_: stop.set())
         threading.Thread(target=server.run, daemon=True).start()
         log.info("clickhouse listens on http://%s:%d", settings.host, settings.clickhouse_port)
-        stop.wait()
+        # In naps: a signal that one of the engine's threads receives doesn't wake this one.
+        while not stop.wait(0.2):
+            pass
         if not interface.drain(DRAIN_S):
             engine.kill()
             interface.drain(DRAIN_S)

@@ -203,7 +203,8 @@ def _format(java: str, classpath: str, folder: Path) -> None:
     part = folder / "log.part"
     shutil.rmtree(part, ignore_errors=True)
     _write_config(folder, part.name, "127.0.0.1", 0)
-    cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # A leading - would read as an option.
+    cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
     tool = [
         *JVM_OPTIONS,
         f"-XX:SharedArchiveFile={_archive(java)}",

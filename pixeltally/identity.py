@@ -2,10 +2,8 @@
 
 from hashlib import blake2b
 
-_VERSION_7 = 0x7 << 76
-_VARIANT = 0b10 << 62
-_RANDOM_A = 0xFFF << 64
-_RANDOM_B = (1 << 62) - 1
+#: A hex digit with its upper two bits set to RFC 9562's variant.
+_VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 def hit_id(ts_ms: int, node: str, seq: int) -> str:
@@ -14,11 +12,10 @@ def hit_id(ts_ms: int, node: str, seq: int) -> str:
     Its 74 free bits are a hash of the place instead of random, so that shipping a line twice, or importing a
     file twice, gives the same id.
     """
-    digest = blake2b(b"%b:%d" % (node.encode(), seq), digest_size=10).digest()
-    free = int.from_bytes(digest)
-    number = (ts_ms & 0xFFFFFFFFFFFF) << 80 | _VERSION_7 | (free & _RANDOM_A) | _VARIANT | (free & _RANDOM_B)
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    free = blake2b(b"%b:%d" % (node.encode(), seq), digest_size=10).hexdigest()
+    time = f"{ts_ms & 0xFFFFFFFFFFFF:012x}"
+    variant = _VARIANTS[free[4]]
+    return f"{time[:8]}-{time[8:]}-7{free[1:4]}-{variant}{free[5:8]}-{free[8:]}"
 
 
 def visitor_number(key: bytes, visitor: str) -> int:

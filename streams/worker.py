@@ -31,6 +31,9 @@ TAKE_S = 0.1
 #: How often the rows of open minutes are told.
 TELL_S = 1.0
 
+#: How often the same message may stand in the log.
+SPARSE_S = 60.0
+
 GROUP = "pixeltally-streams"
 
 
@@ -38,6 +41,8 @@ def run(settings: Settings) -> None:
     """Run one worker until SIGTERM."""
     for chatty in ("mode", "faust", "aiokafka"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Sparse())
     # State is millions of small objects and no cycles: to look through all of them often would be most of the work.
     gc.set_threshold(100_000, 10, 100)
     topics.ensure(settings)
@@ -45,6 +50,22 @@ def run(settings: Settings) -> None:
     process = _Process(app, quiet=True, override_logging=False, redirect_stdouts=False)
     process.spinner = None
     process.execute_from_commandline()
+
+
+class Sparse(logging.Filter):
+    """Lets each message through once a minute: with Kafka away, its client says thousands of times that it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, object], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is let through."""
+        what = (record.name, record.msg)
+        if record.created - self._said.get(what, 0.0) < SPARSE_S:
+            return False
+        self._said[what] = record.created
+        return True
 
 
 class _Process(faust.Worker):

@@ -2,101 +2,21 @@
 
 import http.client
 import json
-import os
 import random
 import signal
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections import defaultdict
-from contextlib import contextmanager, suppress
-from pathlib import Path
 from urllib.parse import quote
 
-import clickhouse_connect
-import psutil
 import pytest
-from processes import free_port, wait_until, with_environ
+from processes import wait_until, with_environ
+from running import SECRET, Running, processes, running
 
 from pixeltally.keys import key_of
 from pixeltally.signing import sign, token
-
-SECRET = "of the tests"
-
-
-class Running:
-    """`pixeltally up` on a data folder, with ports of its own."""
-
-    def __init__(self, data: Path, **environ: str) -> None:
-        self.ports = {name: free_port() for name in ("INGEST", "LIVE", "KAFKA", "CLICKHOUSE")}
-        self.environ = {
-            **os.environ,
-            "PIXELTALLY_DATA": str(data),
-            "PIXELTALLY_SECRET": SECRET,
-            "PIXELTALLY_TRUSTED_PROXIES": "127.0.0.1/32",
-            **{f"PIXELTALLY_{name}_PORT": str(port) for name, port in self.ports.items()},
-            **environ,
-        }
-        self.process: subprocess.Popen[str] | None = None
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "pixeltally", "up"]
-        self.process = subprocess.Popen(command, env=self.environ, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout
-        for line in self.process.stdout:
-            if line == "ready\n":
-                break
-        else:
-            pytest.fail(f"`pixeltally up` ended with {self.process.wait()} before it was ready")
-        threading.Thread(target=self.process.stdout.read, daemon=True).start()
-
-    def stop(self, number: int = signal.SIGINT) -> int:
-        assert self.process
-        self.process.send_signal(number)
-        return self.process.wait(60)
-
-    def descendants(self) -> list[psutil.Process]:
-        assert self.process
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-    def get(self, path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports["INGEST"], timeout=10)
-        connection.request("GET", path, headers=headers)
-        response = connection.getresponse()
-        response.body = response.read()  # type: ignore[attr-defined]
-        connection.close()
-        return response
-
-    def post(self, path: str, body: str, headers: dict[str, str]) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports["INGEST"], timeout=10)
-        connection.request("POST", path, body, headers)
-        response = connection.getresponse()
-        response.body = response.read()  # type: ignore[attr-defined]
-        connection.close()
-        return response
-
-    def query(self, sql: str) -> list[tuple[object, ...]]:
-        client = clickhouse_connect.get_client(host="127.0.0.1", port=self.ports["CLICKHOUSE"], database="pixeltally")
-        try:
-            return list(client.query(sql).result_rows)
-        finally:
-            client.close()
-
-    def totals(self) -> tuple[object, ...]:
-        return self.query("SELECT sum(gross), sum(valid), sum(duplicates), sum(uniques), sum(clicks) FROM minutes")[0]
-
-
-@contextmanager
-def running(data: Path, **environ: str):
-    stack = Running(data, **environ)
-    stack.start()
-    try:
-        yield stack
-    finally:
-        if stack.process and stack.process.poll() is None:
-            stack.stop()
 
 
 @pytest.fixture(scope="module")
@@ -307,21 +227,6 @@ def test_a_tier_killed_under_load_loses_nothing_and_counts_nothing_twice(stack, 
     assert facts == ids == gross == uniques
     # A request cut off by the kill may have been written down: at most the two that were under way.
     assert answered <= gross <= answered + 2
-
-
-def processes(stack, tier):
-    """The tier's processes, once it has some."""
-    found = []
-
-    def look():
-        for each in stack.descendants():
-            with suppress(psutil.NoSuchProcess):
-                if f"pixeltally {tier}" in " ".join(each.cmdline()):
-                    found.append(each)
-        return found
-
-    wait_until(look, f"a process named after {tier}")
-    return found
 
 
 def test_a_taken_port_is_said_in_one_sentence_and_nothing_is_left(stack, tmp_path):

@@ -11,8 +11,8 @@ def test_a_late_minute_is_recounted_with_unregistered_hits_under_their_one_name(
     make_tables(clickhouse)
     names = {"advertiser": "viewed", "campaign": "late", "creative": "banner"}
     folded = dict.fromkeys(names, "~unregistered")
-    hits = [fact(MINUTE_MS + n, **names, visitor=n) for n in range(3)]
-    hits += [fact(MINUTE_MS + n, **names, visitor=n, verdict="unregistered") for n in range(5)]
+    hits = [fact(MINUTE_MS + n, **names, visitor=n + 1) for n in range(3)]
+    hits += [fact(MINUTE_MS + n, **names, visitor=n + 1, verdict="unregistered") for n in range(5)]
     insert(clickhouse, "facts_in", hits)
     told = {"minute": MINUTE_MS // 1000, "placement": "", "partition": 0, "version": 1}
     insert(clickhouse, "minute_rows", [{**told, **unit, "late": True} for unit in (names, folded)])
