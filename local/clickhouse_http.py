@@ -88,7 +88,11 @@ class Interface:
         except Exception as error:
             stack.close()
             return self._failure(error)
-        response.call_on_close(stack.close)
+        if response.is_streamed:
+            response.call_on_close(stack.close)
+        else:
+            # Before the answer leaves, so that the client's next request finds its session free.
+            stack.close()
         return response
 
     def _answer(self, request: Request, stack: ExitStack) -> Response:

@@ -231,7 +231,7 @@ def _write_config(folder: Path, log: str, host: str, port: int) -> None:
     # A client on this machine can't connect to a wildcard; who serves others sets a real address.
     advertised = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
     # Another one each time: nobody but the broker itself uses it, and stacks run side by side.
-    controller = free_port("127.0.0.1")
+    controller = next(free for free in iter(lambda: free_port("127.0.0.1"), 0) if free != port)
     properties = {
         "process.roles": "broker,controller",
         "node.id": 1,

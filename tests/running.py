@@ -53,8 +53,14 @@ class Running:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def get(self, path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+        return self._ask("GET", path, None, headers)
+
+    def post(self, path: str, body: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+        return self._ask("POST", path, body, headers)
+
+    def _ask(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection("127.0.0.1", self.ports["INGEST"], timeout=10)
-        connection.request("GET", path, headers=headers)
+        connection.request(method, path, body, headers)
         response = connection.getresponse()
         response.body = response.read()  # type: ignore[attr-defined]
         connection.close()

@@ -53,14 +53,16 @@ def no_java(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {"PATH": str(tmp_path_factory.mktemp("empty")), "JAVA_HOME": ""}
 
 
-def test_topics_are_made_and_messages_pass(broker: str) -> None:
+def test_topics_are_made_and_messages_pass(start_broker: StartBroker, tmp_path: Path) -> None:
+    broker = start_broker(tmp_path)[1]
     assert topics.ensure(settings_of(broker)) == 4
     produce(broker, [b"1", b"2"])
     assert consume(broker, 2) == [b"1", b"2"]
 
 
 @pytest.mark.usefixtures("durable")
-def test_a_message_of_the_largest_size_passes(broker: str) -> None:
+def test_a_message_of_the_largest_size_passes(start_broker: StartBroker, tmp_path: Path) -> None:
+    broker = start_broker(tmp_path)[1]
     topics.ensure(settings_of(broker))
     value = b"x" * (topics.MAX_MESSAGE_BYTES - 1000)
     producer = Producer({"bootstrap.servers": broker, "message.max.bytes": topics.MAX_MESSAGE_BYTES})
