@@ -98,7 +98,10 @@ def test_generated(ingest):
     assert ingest.workers() == workers, "nothing has crashed"
     assert {each.name for each in ingest.data.iterdir()} == {"metrics", "secret", "spool"} - {"secret"}
     assert [each.name for each in ingest.data.parent.iterdir()] == ["data"]
-    assert {each.name for each in (ingest.data / "spool").iterdir() if not each.is_dir()} <= {"shipper.status", "shipper.lock"}
+    assert {each.name for each in (ingest.data / "spool").iterdir() if not each.is_dir()} <= {
+        "shipper.status",
+        "shipper.lock",
+    }
 
 
 def is_broken(letter):
