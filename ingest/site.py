@@ -22,7 +22,7 @@ _ABSOLUTE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 
 #: A browser asks so before it lets a page's script send headers of its own.
 _PREFLIGHT = [
-    ("Allow", "GET, HEAD, OPTIONS"),
+    ("Allow", "GET, HEAD"),
     ("Access-Control-Allow-Origin", "*"),
     ("Access-Control-Allow-Methods", "GET, HEAD"),
     ("Access-Control-Allow-Headers", "*"),

@@ -96,7 +96,7 @@ def test_generated(ingest):
     print(f"written down: {len(ingest.hits):,} hits, dead letters by reason {dict(reasons)}")
     assert reasons.keys() <= REASONS
     assert ingest.workers() == workers, "nothing has crashed"
-    assert {each.name for each in ingest.data.iterdir()} == {"metrics", "secret", "spool"} - {"secret"}
+    assert {each.name for each in ingest.data.iterdir()} == {"metrics", "spool"}
     assert [each.name for each in ingest.data.parent.iterdir()] == ["data"]
     assert {each.name for each in (ingest.data / "spool").iterdir() if not each.is_dir()} <= {
         "shipper.status",
