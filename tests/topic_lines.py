@@ -4,14 +4,14 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 
 def consume(servers: str, topic: str) -> Iterator[dict[str, Any]]:
     """Every line of a topic, so far: partition by partition, in order."""
     consumer = Consumer({"bootstrap.servers": servers, "group.id": "test", "enable.auto.commit": False})
     for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-        end = consumer.get_watermark_offsets(TopicPartition(topic, number), 10)[1]
+        end = _end(consumer, TopicPartition(topic, number))
         consumer.assign([TopicPartition(topic, number, 0)])
         offset = -1
         while offset < end - 1:
@@ -21,3 +21,13 @@ def consume(servers: str, topic: str) -> Iterator[dict[str, Any]]:
             offset = message.offset()
             yield from map(json.loads, message.value().splitlines())
     consumer.close()
+
+
+def _end(consumer: Consumer, partition: TopicPartition) -> int:
+    """The offset that the next message will get; a partition that was just made has no leader for a moment."""
+    while True:
+        try:
+            return consumer.get_watermark_offsets(partition, 10)[1]
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+                raise
