@@ -20,7 +20,8 @@ from ingest.spool import (
 #: nginx looks at most so seldom whether `current` has moved (`open_log_file_cache valid=1s`).
 NGINX_LOOKS_S = 1.0
 
-#: Where the system can't tell who has a segment open, nginx is taken to have left it after so long.
+#: A worker of nginx that has nothing to write keeps the last segment open, but goes to the new one before it writes
+#: again: after so long nobody is still in the middle of a write.
 NGINX_LEAVES_S = 10.0
 
 #: A node that nobody writes any more is removed so long after its last line.
@@ -145,7 +146,9 @@ class Reader:
         if os.readlink(current) == segment_path(self._folder, self._segment).name:
             return False
         age = time.time() - os.lstat(current).st_mtime
-        return age > NGINX_LOOKS_S and _is_free(segment_path(self._folder, self._segment), age > NGINX_LEAVES_S)
+        if age > NGINX_LEAVES_S:
+            return True
+        return age > NGINX_LOOKS_S and _is_free(segment_path(self._folder, self._segment))
 
 
 def finish_removals(root: Path) -> None:
@@ -154,10 +157,10 @@ def finish_removals(root: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _is_free(path: Path, otherwise: bool) -> bool:
-    """Whether no process has the file open for writing; `otherwise` where the system doesn't tell."""
+def _is_free(path: Path) -> bool:
+    """Whether surely no process has the file open for writing."""
     if not hasattr(fcntl, "F_SETLEASE"):
-        return otherwise
+        return False
     try:
         with path.open("rb") as file:
             # Granted exactly where nobody has it open for writing (fcntl(2)).
@@ -166,7 +169,5 @@ def _is_free(path: Path, otherwise: bool) -> bool:
             return True
     except FileNotFoundError:
         return True
-    except BlockingIOError:
-        return False
     except OSError:
-        return otherwise
+        return False
