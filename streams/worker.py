@@ -108,6 +108,7 @@ class Worker:
         self._app = app
         self._settings = settings
         self._tallies: dict[int, Tally] = {}
+        self._said_ready = False
         self._busy = asyncio.Lock()
         raw: dict[str, Any] = {"key_serializer": "raw", "value_serializer": "raw"}
         self._facts = app.topic(topics.FACTS, **raw)
@@ -129,8 +130,9 @@ class Worker:
         """The timer: take up what was newly assigned, and tell the rows that have changed."""
         async with self._busy:
             assigned = {tp.partition for tp in self._app.consumer.assignment() if tp.topic == topics.HITS}
-            if assigned and not self._tallies:
+            if assigned and not self._said_ready:
                 say_ready()
+                self._said_ready = True
             for partition in assigned:
                 tally = await self._tally(partition)
                 rows = tally.tell()
