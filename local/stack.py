@@ -60,7 +60,7 @@ def up(settings: Settings) -> int:
 
 def tiers(settings: Settings) -> list[Tier]:
     """The tiers to run, in the order in which they are stopped: whoever hands on before whoever takes."""
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
+    host = settings.reachable_host
     ingest, live = f"http://{host}:{settings.ingest_port}/", f"http://{host}:{settings.live_port}/"
     kafka, clickhouse = settings.kafka_servers, settings.clickhouse
     table = [
