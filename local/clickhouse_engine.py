@@ -7,6 +7,7 @@ import re
 import select
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import lru_cache
@@ -39,8 +40,8 @@ class Output:
         reader, writer = os.pipe()
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, CHUNK_BYTES)
-        path = f"/dev/fd/{writer}"
-        query = threading.Thread(target=self._query, args=(path, writer), daemon=True)
+        mark = f"/* {uuid.uuid4()} */"
+        query = threading.Thread(target=self._query, args=(mark, writer), daemon=True)
         query.start()
         ready = select.poll()
         ready.register(reader, select.POLLIN | select.POLLHUP)
@@ -58,16 +59,18 @@ class Output:
         finally:
             os.close(reader)
             if query.is_alive():
-                self._engine.kill(f"position(query, {quote(path + quote('')[0])}) > 0")
+                # By its mark: the pipe's number may be another query's by now.
+                self._engine.kill(f"endsWith(query, {quote(mark)})")
             query.join()
         if self._error:
             raise self._error
         if not size and self._format == "Native":
             yield self._columns()
 
-    def _query(self, path: str, writer: int) -> None:
+    def _query(self, mark: str, writer: int) -> None:
         try:
-            result = self._handle.query(self._statement.into(path, self._format), "Null")
+            text = self._statement.into(f"/dev/fd/{writer}", self._format)
+            result = self._handle.query(f"{text} {mark}", "Null")
             self.summary = summary(read=result)
         except Exception as error:
             self._error = error

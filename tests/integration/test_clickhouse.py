@@ -388,6 +388,15 @@ def test_readers_and_an_insert_at_once(client: Client, clickhouse: str, table: s
     assert client.command(f"SELECT count() FROM {table}") == 200_000
 
 
+def test_no_query_ends_another(clickhouse: str) -> None:
+    def read(_: int) -> set[int]:
+        with connect(clickhouse) as reader:
+            return {reader.query("SELECT count() FROM numbers(300000)").first_row[0] for _ in range(300)}
+
+    with ThreadPoolExecutor(8) as readers:
+        assert list(readers.map(read, range(8))) == [{300_000}] * 8
+
+
 def _memory_kb(pid: int, what: str) -> int:
     return int(re.search(rf"{what}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])  # type: ignore[index]
 
