@@ -30,6 +30,7 @@ _NGINX = """
 {user}
 worker_processes 1;
 daemon off;
+pcre_jit on;
 pid {folder}/pid;
 error_log {folder}/error.log;
 events {{ worker_connections 1024; }}

@@ -3,10 +3,12 @@
 nginx writes into `spool/nginx/current`, a link to the newest segment. Because the log's path holds a variable, nginx
 looks every second (`open_log_file_cache valid=1s`) whether the link still leads to the file that it has open; so a new
 segment needs no signal to nginx and no right to send one. The reader leaves a segment when no process has it open for
-writing any more (`ingest/tail.py`).
+writing any more. While the spool is full, `current` leads to files beside the segments, which are counted and deleted.
 """
 
+import fcntl
 import os
+import time
 from pathlib import Path
 
 from ingest.answers import PNG
@@ -14,9 +16,18 @@ from ingest.spool import create_segment, last_segment, segment_path, sync_folder
 
 _CURRENT = "current"
 
-#: While this file is there, nginx writes a byte a request into `lost` instead of a line.
-_FULL = "full"
-_LOST = "lost"
+#: The beginning of a file's name that takes lines while the spool is full.
+_LOST = "lost-"
+
+#: How long one of those is written to.
+LOST_S = 3.0
+
+#: nginx looks at most so seldom whether `current` has moved (`open_log_file_cache valid=1s`).
+LOOKS_S = 1.0
+
+#: A worker of nginx that has nothing to write keeps a file open, but looks again before it writes: after so long
+#: nobody is still in the middle of a write.
+LEAVES_S = 10.0
 
 
 def prepare(folder: Path) -> None:
@@ -24,8 +35,6 @@ def prepare(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     sync_folder(folder.parent)
     (folder / "pixel.png").write_bytes(PNG)
-    (folder / _LOST).touch()
-    (folder / _LOST).chmod(0o660)
     if not os.path.lexists(folder / _CURRENT):
         begin_segment(folder)
 
@@ -33,35 +42,37 @@ def prepare(folder: Path) -> None:
 def begin_segment(folder: Path) -> None:
     """Have nginx write to a new segment, from at most a second from now on."""
     number = last_segment(folder) + 1
-    file = create_segment(folder, number)
-    os.fchmod(file, 0o660)  # nginx may be another user of the folder's group
-    os.close(file)
-    beside = folder / "next"
-    beside.unlink(missing_ok=True)
-    beside.symlink_to(segment_path(folder, number).name)
-    # In one step: at no moment does `current` lead nowhere.
-    beside.replace(folder / _CURRENT)
-    sync_folder(folder)
+    _write_to(folder, segment_path(folder, number), create_segment(folder, number))
 
 
 def tend(folder: Path, segment_bytes: int, is_full: bool) -> None:
-    """What must be done about once a second: begin a new segment in time, and say whether the spool is full."""
-    if (folder / _CURRENT).stat().st_size >= segment_bytes:
-        begin_segment(folder)
+    """What must be done about once a second: begin a new segment in time, and keep lines out of a full spool."""
+    current = Path(os.readlink(folder / _CURRENT)).name
+    size, since_s = (folder / current).stat().st_size, _since_s(folder / _CURRENT)
     if is_full:
-        (folder / _FULL).touch()
-    else:
-        (folder / _FULL).unlink(missing_ok=True)
+        if not current.startswith(_LOST) or (size and since_s > LOST_S):
+            path = folder / f"{_LOST}{time.time_ns()}"
+            _write_to(folder, path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    elif current.startswith(_LOST) or size >= segment_bytes:
+        begin_segment(folder)
+
+
+def has_left(folder: Path, path: Path) -> bool:
+    """Whether surely no nginx writes to this file any more. Raises FileNotFoundError."""
+    current = folder / _CURRENT
+    if os.readlink(current) == path.name or _since_s(current) < LOOKS_S:
+        return False
+    return _is_free(path) or _since_s(path) > LEAVES_S
 
 
 def count_lost(root: Path) -> int:
-    """How many requests nginx has answered and not kept since this was asked last."""
+    """How many requests nginx has answered and not kept that this hasn't said yet."""
     lost = 0
-    for path in root.glob(f"*/{_LOST}"):
-        size = path.stat().st_size
-        if size:
-            os.truncate(path, 0)
-            lost += size
+    for path in root.glob(f"*/{_LOST}*"):
+        if has_left(path.parent, path):
+            with path.open("rb") as lines:
+                lost += sum(b'"method":"GET"' in line for line in lines)
+            path.unlink()
     return lost
 
 
@@ -71,3 +82,34 @@ def configuration(listen: str, folder: str, upstream: str) -> str:
     for mark, value in (("@LISTEN@", listen), ("@FOLDER@", folder), ("@UPSTREAM@", upstream)):
         text = text.replace(mark, value)
     return text
+
+
+def _write_to(folder: Path, path: Path, file: int) -> None:
+    """Have nginx write to `path`, which has just been made and opened as `file`."""
+    os.fchmod(file, 0o660)  # nginx may be another user of the folder's group
+    os.close(file)
+    beside = folder / "next"
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(path.name)
+    # In one step: at no moment does `current` lead nowhere.
+    beside.replace(folder / _CURRENT)
+    sync_folder(folder)
+
+
+def _since_s(path: Path) -> float:
+    """Seconds since a link was made, or a file was written to."""
+    return time.time() - os.lstat(path).st_mtime
+
+
+def _is_free(path: Path) -> bool:
+    """Whether surely no process has the file open for writing."""
+    if not hasattr(fcntl, "F_SETLEASE"):
+        return False
+    with path.open("rb") as file:
+        try:
+            # Granted exactly where nobody has it open for writing (fcntl(2)).
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+            return True
+        except OSError:
+            return False

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from ingest import request
 from ingest.reading import Uncountable, reader
 from ingest.recorder import MAX_CHARS
 from ingest.redaction import redactor
+from ingest.request import Request, decode
 from pixeltally import metrics, topics
 from pixeltally.hit import Dead, Hit
 from pixeltally.identity import hit_id
@@ -37,7 +37,9 @@ def packer(settings: Settings, partition_count: int) -> Callable[[str, Lines], I
         dead: list[Dead] = []
         for seq, line in lines:
             try:
-                hits.append(read(_request(line), node, seq))
+                request = _request(line)
+                if request.method == "GET":
+                    hits.append(read(request, node, seq))
             except Uncountable as reason:
                 dead.append(_dead_letter(node, seq, redact(line[:_DEAD_LINE_BYTES]), str(reason)))
         metrics.SHIPPED.inc(len(hits))
@@ -48,19 +50,19 @@ def packer(settings: Settings, partition_count: int) -> Callable[[str, Lines], I
     return pack
 
 
-def _request(line: bytes) -> request.Request:
+def _request(line: bytes) -> Request:
     try:
-        found = request.decode(line)
+        found = decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         try:
             # nginx keeps a header's bytes as they came.
-            found = request.decode(line.decode("utf-8", "replace"))
+            found = decode(line.decode("utf-8", "replace"))
         except msgspec.DecodeError:
             raise Uncountable("unreadable-line") from None
     return found if len(line) <= MAX_CHARS else _cut(found)
 
 
-def _cut(found: request.Request) -> request.Request:
+def _cut(found: Request) -> Request:
     """The request with its texts as short as the web workers keep them."""
     long = {name: value for name, value in msgspec.structs.asdict(found).items() if isinstance(value, str)}
     return msgspec.structs.replace(found, **{name: value[:MAX_CHARS] for name, value in long.items()})

@@ -18,6 +18,7 @@ class Request(msgspec.Struct, omit_defaults=True):
     referer: str = ""
     gpc: str = ""  #: Sec-GPC
     dnt: str = ""  #: DNT
+    method: str = "GET"  #: nginx writes down every request that it answers
     postback: bool = False  #: reported by the advertiser's server, whose token was right
     refused: str = ""  #: why it must not be counted, where the answer already said no
 

@@ -1,11 +1,11 @@
 """The spool's reading end: whole lines of a node, in order, and the note of how far they are in Kafka."""
 
-import fcntl
 import os
 import shutil
 import time
 from pathlib import Path
 
+from ingest import nginx
 from ingest.spool import (
     POSITION,
     is_fed_by_nginx,
@@ -16,13 +16,6 @@ from ingest.spool import (
     split_place,
     try_lock,
 )
-
-#: nginx looks at most so seldom whether `current` has moved (`open_log_file_cache valid=1s`).
-NGINX_LOOKS_S = 1.0
-
-#: A worker of nginx that has nothing to write keeps the last segment open, but goes to the new one before it writes
-#: again: after so long nobody is still in the middle of a write.
-NGINX_LEAVES_S = 10.0
 
 #: A node that nobody writes any more is removed so long after its last line.
 IDLE_S = 24 * 3600.0
@@ -142,32 +135,13 @@ class Reader:
         return later[0]
 
     def _nginx_has_left(self) -> bool:
-        current = self._folder / "current"
-        if os.readlink(current) == segment_path(self._folder, self._segment).name:
-            return False
-        age = time.time() - os.lstat(current).st_mtime
-        if age > NGINX_LEAVES_S:
+        try:
+            return nginx.has_left(self._folder, segment_path(self._folder, self._segment))
+        except FileNotFoundError:
             return True
-        return age > NGINX_LOOKS_S and _is_free(segment_path(self._folder, self._segment))
 
 
 def finish_removals(root: Path) -> None:
     """Remove what is left of nodes whose removal was cut short."""
     for folder in root.glob(".*/"):
         shutil.rmtree(folder)
-
-
-def _is_free(path: Path) -> bool:
-    """Whether surely no process has the file open for writing."""
-    if not hasattr(fcntl, "F_SETLEASE"):
-        return False
-    try:
-        with path.open("rb") as file:
-            # Granted exactly where nobody has it open for writing (fcntl(2)).
-            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-            return True
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False

@@ -9,7 +9,6 @@ from collections import Counter
 from contextlib import contextmanager
 from urllib.parse import unquote, urlencode
 
-import pytest
 from nginx_front import nginx_front, require_nginx
 from processes import answers, free_port, tier, wait_until
 from topic_lines import consume
@@ -93,7 +92,11 @@ def counted(servers, known):
         for hit in hits
     )
     for letter in dead:
-        request = {name: value for name, value in json.loads(letter["line"]).items() if value and name != "time"}
+        request = {
+            name: value
+            for name, value in json.loads(letter["line"]).items()
+            if value and name not in ("time", "method")
+        }
         request["uri"] = unquote(request["uri"])
         if request["uri"].startswith("/c/"):
             request = {"uri": request["uri"]}  # nginx hands it on as a proxy does
@@ -200,15 +203,29 @@ def test_no_rotation_loses_a_line(tmp_path):
     assert len(spool.segments(node)) <= 3
 
 
-@pytest.mark.parametrize("kept", [True, False])
-def test_what_a_full_spool_cannot_take_is_answered_and_numbered(tmp_path, kept):
+def test_what_a_full_spool_cannot_take_is_answered_and_numbered(tmp_path):
     require_nginx()
-    node = tmp_path / "spool" / "nginx"
+    root, node = tmp_path / "spool", tmp_path / "spool" / "nginx"
+    lost = 0
     with nginx_front(tmp_path / "nginx", node, free_port()) as port:
-        nginx.tend(node, 1 << 20, not kept)
-        time.sleep(1.2)
-        for _ in range(5):
-            assert exchange(port, b"GET", b"/p/a/b/c.gif", b"")[0] == 200
-    assert len(Reader(node).read(1 << 20)) == (5 if kept else 0)
-    assert nginx.count_lost(tmp_path / "spool") == (0 if kept else 5)
-    assert nginx.count_lost(tmp_path / "spool") == 0
+
+        def send(gets):
+            for method in [b"GET"] * gets + [b"HEAD"]:
+                assert exchange(port, method, b"/p/a/b/c.gif", b"")[0] == 200
+
+        send(2)
+        for gets in (3, 4):  # the second goes to another file
+            nginx.tend(node, 1 << 20, True)
+            time.sleep(nginx.LOOKS_S + 0.2)
+            send(gets)
+            time.sleep(nginx.LOST_S - nginx.LOOKS_S)
+            lost += nginx.count_lost(root)
+        nginx.tend(node, 1 << 20, False)
+        time.sleep(nginx.LOOKS_S + 0.2)
+        send(5)
+    lost += nginx.count_lost(root)
+    assert lost == 7
+    assert list(node.glob("lost-*")) == []
+    pack, reader = packer(Settings.from_env({"PIXELTALLY_SECRET": SECRET}), 1), Reader(node)
+    lines = [*reader.read(1 << 20), *reader.read(1 << 20)]
+    assert len([hit for _, _, value in pack("nginx", lines) for hit in value.splitlines()]) == 2 + 5
