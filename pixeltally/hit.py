@@ -9,6 +9,9 @@ Kind = Literal["impression", "open", "view", "click", "conversion"]
 #: Kinds that are requests for an ad unit's image.
 IMAGE_KINDS = frozenset({"impression", "open", "view"})
 
+#: The verdict of what is no invalid traffic.
+VALID = "valid"
+
 #: The visitor of a request that asked not to be known: no duplicate of any, and not among uniques.
 NOBODY = 0
 
@@ -46,11 +49,12 @@ class Hit(msgspec.Struct, omit_defaults=True, gc=False):
 class Fact(Hit, omit_defaults=True, kw_only=True, gc=False):
     """A hit with what streams found: a line of `pixeltally.facts`."""
 
-    verdict: str  #: `valid`, or why it is invalid traffic
+    verdict: str  #: `VALID`, or why it is invalid traffic
     version: int  #: offset of the message that it was judged at; the highest wins
     duplicate: bool = False
     impression_id: str = ""  #: of a click: the impression that it followed
     seconds_to_click: float = 0.0
+    seconds_to_conversion: float | None = None  #: of a conversion that named no click, and whose click was found
 
 
 class Dead(msgspec.Struct):
@@ -75,6 +79,7 @@ class Minute(msgspec.Struct):
     version: int  #: offset of the last message counted in; the highest wins
     gross: int = 0
     invalid: int = 0
+    reasons: dict[str, int] = {}  #: the invalid ones by verdict
     duplicates: int = 0
     valid: int = 0
     uniques: int = 0

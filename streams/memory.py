@@ -12,36 +12,23 @@ Value = TypeVar("Value")
 
 
 class Memory(Generic[Key, Value]):
-    """Values by key, of the current span and the one before it."""
+    """Values by key: what was put in during this span is in `young`, during the one before in `old`."""
 
     def __init__(self, span_ms: int) -> None:
+        self.young: dict[Key, Value] = {}
+        self.old: dict[Key, Value] = {}
         self._span_ms = max(span_ms, 1)
         self._span = 0
-        self._young: dict[Key, Value] = {}
-        self._old: dict[Key, Value] = {}
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        return len(self.young) + len(self.old)
 
     def turn(self, arrived_ms: int) -> bool:
         """Move on to the span that `arrived_ms` lies in; whether it is another. It never moves back."""
         span = arrived_ms // self._span_ms
         if span <= self._span:
             return False
-        self._old = self._young if span == self._span + 1 else {}
-        self._young = {}
+        self.old = self.young if span == self._span + 1 else {}
+        self.young = {}
         self._span = span
         return True
-
-    def get(self, key: Key) -> Value | None:
-        """What was put in last, while it is remembered."""
-        value = self._young.get(key)
-        return self._old.get(key) if value is None else value
-
-    def put(self, key: Key, value: Value) -> None:
-        """Remember a value."""
-        self._young[key] = value
-
-    def spans(self, key: Key) -> tuple[Value | None, Value | None]:
-        """What was put in during the span before, and during this one."""
-        return self._old.get(key), self._young.get(key)

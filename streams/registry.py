@@ -3,6 +3,8 @@
 So thousands of made-up names a second cost no more than their lines: they get no window, no memory and no row.
 """
 
+from collections.abc import Sequence
+
 from pixeltally.hit import Hit
 from streams.memory import Memory
 
@@ -31,19 +33,26 @@ class Registry:
         if self._numbers.turn(arrived_ms):
             self._count = len(self._numbers)
 
-    def number(self, unit: Unit) -> int | None:
-        """The unit's number, the same as long as it is remembered; None where it is not counted."""
-        old, young = self._numbers.spans(unit)
+    def numbers(self, hits: Sequence[Hit]) -> list[int | None]:
+        """The number of each hit's unit, the same as long as it is remembered; None where it is not counted."""
+        units = [unit_of(hit) for hit in hits]
+        numbers: list[int | None] = list(map(self._numbers.young.get, units))
+        for index in [index for index, number in enumerate(numbers) if number is None]:
+            numbers[index] = self._enter(units[index])
+        return numbers
+
+    def recall(self, unit: Unit) -> int:
+        """The number of a unit that was counted before."""
+        young = self._numbers.young.get(unit)
+        return self._remember(unit, self._numbers.old.get(unit)) if young is None else young
+
+    def _enter(self, unit: Unit) -> int | None:
+        young, old = self._numbers.young.get(unit), self._numbers.old.get(unit)
         if young is not None:
             return young
         if old is None and (self._count >= self._max_units or not self._may_enter(unit)):
             return None
         return self._remember(unit, old)
-
-    def recall(self, unit: Unit) -> int:
-        """The number of a unit that was counted before."""
-        old, young = self._numbers.spans(unit)
-        return self._remember(unit, old) if young is None else young
 
     def _may_enter(self, unit: Unit) -> bool:
         return not self._advertisers or unit[0] in self._advertisers
@@ -52,7 +61,7 @@ class Registry:
         if number is None:
             self._count += 1
             number = self._last_number = self._last_number + 1
-        self._numbers.put(unit, number)
+        self._numbers.young[unit] = number
         return number
 
 

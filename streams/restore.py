@@ -12,7 +12,6 @@ import msgspec
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from pixeltally import topics
-from pixeltally.hit import Fact
 from pixeltally.settings import Settings
 from streams.tally import Head, Rules, Tally
 
@@ -48,7 +47,7 @@ def restore(settings: Settings, partition: int) -> Tally:
         since = max(since, low) if since >= 0 else high - 1
         tally = Tally(partition, rules, last)
         for message in _read(consumer, partition, since, high):
-            tally.recall(_head(message), _facts(message))
+            tally.recall(_head(message), message.value() or b"")
         return tally
     finally:
         consumer.close()
@@ -73,7 +72,3 @@ def _read(consumer: Consumer, partition: int, start: int, end: int) -> Iterator[
 def _head(message: Message) -> Head:
     headers: dict[str, Any] = dict(message.headers() or ())
     return msgspec.json.decode(headers[HEAD], type=Head)
-
-
-def _facts(message: Message) -> list[Fact]:
-    return msgspec.json.Decoder(Fact).decode_lines(message.value() or b"")

@@ -4,19 +4,22 @@ A tally is a function of the messages applied to it, in order, and of nothing el
 may therefore be given out again, by this or another worker, and says the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from pixeltally.hit import NOBODY, Fact, Hit, Minute
+from pixeltally.hit import IMAGE_KINDS, NOBODY, VALID, Fact, Hit, Minute
 from pixeltally.settings import Settings
-from streams import attribution, duplicate, redelivery
-from streams.attribution import Impression
+from streams import duplicate, redelivery
+from streams.attribution import Attribution, joined
 from streams.batch import Batch
+from streams.findings import Findings
 from streams.memory import Memory
 from streams.registry import UNREGISTERED, Registry, unit_of
 from streams.window import AHEAD_MS, MINUTE_MS, Windows
+
+_decode_facts = msgspec.json.Decoder(Fact).decode_lines
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Head(msgspec.Struct):
     nodes: dict[str, int] = {}  #: highest `seq` seen of each node
     told_offset: int = -1  #: the rows of messages up to this one have been told
     told_watermark: int = 0  #: the watermark at that message
+    corrections: int = 0  #: how many of the message's facts, the last, are of earlier messages
 
     def memory_start_ms(self, rules: Rules) -> int:
         """No fact that the broker took before this matters to the messages that follow."""
@@ -69,8 +73,8 @@ class Tally:
     def __init__(self, partition: int, rules: Rules, head: Head) -> None:
         self.head = head
         self._rules = rules
-        self._counted: Memory[int, int] = Memory(rules.memory_ms)
-        self._impressions: Memory[int, list[Impression]] = Memory(rules.memory_ms)
+        self._counted: Memory[Hashable, int] = Memory(rules.memory_ms)
+        self._attribution = Attribution(rules.memory_ms, rules.attribution_window_ms)
         # A minute that began before what is recalled may lack hits, but has been told: it counts as closed.
         start = head.memory_start_ms(rules) + AHEAD_MS
         self._windows = Windows(partition, rules.lateness_ms, -(-start // MINUTE_MS) * MINUTE_MS)
@@ -84,20 +88,26 @@ class Tally:
         self._turn(batch.arrived)
         batch.keep(redelivery.fresh(batch.hits, head.nodes))
         hits = batch.hits
-        units = [self._registry.number(unit_of(hit)) for hit in hits]
-        verdicts = ["valid" if unit is not None else UNREGISTERED for unit in units]
-        pixels, requests = _keys(hits, units)
-        duplicates = duplicate.mark(hits, requests, self._counted, rules.duplicate_window_ms)
-        impressions = attribution.join(hits, pixels, self._impressions, rules.attribution_window_ms)
-        for hit, verdict, is_duplicate, impression in zip(hits, verdicts, duplicates, impressions, strict=True):
-            if not self._windows.add(hit, batch.arrived, verdict, is_duplicate, impression is not None):
-                self._windows.recount(hit, verdict, batch.offset)
+        units = self._registry.numbers(hits)
+        verdicts = [VALID if unit is not None else UNREGISTERED for unit in units]
+        pixels = _pixels(hits, units)
+        duplicates = duplicate.mark(
+            hits, _requests(hits, units, pixels, verdicts), self._counted, rules.duplicate_window_ms
+        )
+        leaders, corrections = self._attribution.join(hits, pixels, batch.offset)
+        found = Findings(units, verdicts, duplicates, leaders)
+        facts = _facts(batch, found)
+        self._attribution.remember(hits, pixels, leaders, facts)
+        for index in self._windows.add(hits, found, batch.arrived):
+            self._windows.recount(hits[index], verdicts[index], batch.offset)
+        for correction in corrections:
+            self._attribute(correction.fact, correction.first, batch.offset)
         head.watermark = _watermark(head.watermark, hits, batch.arrived)
-        head.offset, head.arrived = batch.offset, batch.arrived
+        head.offset, head.arrived, head.corrections = batch.offset, batch.arrived, len(corrections)
         self._windows.close(head.watermark, batch.offset)
-        return _fact_lines(batch, verdicts, duplicates, impressions)
+        return b"\n".join(facts + [correction.line for correction in corrections])
 
-    def recall(self, head: Head, facts: Sequence[Fact]) -> None:
+    def recall(self, head: Head, value: bytes) -> None:
         """Take up the count from one message of facts; from all since `memory_start_ms`, in order."""
         if head.offset <= self._recalled:
             return  # a worker that had lost the partition said again what its successor had said
@@ -105,14 +115,10 @@ class Tally:
         if head.offset > self.head.offset:
             self.head = head
         self._turn(head.arrived)
-        units = [None if fact.verdict == UNREGISTERED else self._registry.recall(unit_of(fact)) for fact in facts]
-        pixels, requests = _keys(facts, units)
-        duplicate.recall(facts, requests, self._counted)
-        attribution.join(facts, pixels, self._impressions, 0)
-        for fact in facts:
-            in_time = self._windows.add(fact, head.arrived, fact.verdict, fact.duplicate, bool(fact.impression_id))
-            if not in_time and head.offset > self._told_offset:
-                self._windows.recount(fact, fact.verdict, head.offset)
+        lines, facts = value.split(b"\n") if value else [], _decode_facts(value)
+        count = len(facts) - head.corrections
+        self._recall_corrections(facts[count:], lines[count:], head)
+        self._recall_facts(facts[:count], lines[:count], head)
         self._windows.close(head.watermark, head.offset)
 
     def tell(self) -> list[Minute]:
@@ -123,44 +129,75 @@ class Tally:
         """What `tell` gave last is in Kafka: nobody has to tell it again."""
         self.head.told_offset, self.head.told_watermark = self.head.offset, self.head.watermark
 
+    def _recall_facts(self, facts: Sequence[Fact], lines: Sequence[bytes], head: Head) -> None:
+        units = self._recall_units(facts)
+        verdicts, duplicates = [fact.verdict for fact in facts], [fact.duplicate for fact in facts]
+        pixels = _pixels(facts, units)
+        duplicate.recall(facts, _requests(facts, units, pixels, verdicts), self._counted)
+        leaders = self._attribution.recall(facts, pixels, lines)
+        for index in self._windows.add(facts, Findings(units, verdicts, duplicates, leaders), head.arrived):
+            if head.offset > self._told_offset:
+                self._windows.recount(facts[index], verdicts[index], head.offset)
+
+    def _recall_corrections(self, facts: Sequence[Fact], lines: Sequence[bytes], head: Head) -> None:
+        for fact, pixel, line in zip(facts, _pixels(facts, self._recall_units(facts)), lines, strict=True):
+            self._attribute(fact, self._attribution.recall_correction(fact, pixel, line), head.offset)
+
+    def _recall_units(self, facts: Sequence[Fact]) -> list[int | None]:
+        return [None if fact.verdict == UNREGISTERED else self._registry.recall(unit_of(fact)) for fact in facts]
+
+    def _attribute(self, fact: Fact, first: bool, offset: int) -> None:
+        """Have the minute of a corrected click count it as attributed."""
+        if first and fact.kind == "click" and fact.verdict == VALID and not fact.duplicate:
+            in_time = self._windows.attribute(fact)
+            if not in_time and offset > self._told_offset:
+                self._windows.recount(fact, fact.verdict, offset)
+
     def _turn(self, arrived_ms: int) -> None:
         self._counted.turn(arrived_ms)
-        self._impressions.turn(arrived_ms)
+        self._attribution.turn(arrived_ms)
         self._registry.turn(arrived_ms)
 
 
-def _keys(hits: Sequence[Hit], units: Sequence[int | None]) -> tuple[list[int | None], list[int | None]]:
-    """Each hit's (ad unit, visitor) as one integer, and what it is a duplicate by; None for what is like no other."""
-    pixels: list[int | None] = []
-    requests: list[int | None] = []
-    for hit, unit in zip(hits, units, strict=True):
-        pixels.append(None if unit is None or hit.visitor == NOBODY else unit << 64 | hit.visitor)
-        requests.append(None if unit is None else duplicate.key(hit, unit))
-    return pixels, requests
+def _pixels(hits: Sequence[Hit], units: Sequence[int | None]) -> list[int | None]:
+    """Each hit's (ad unit, visitor) as one integer; None for what is like no other."""
+    return [
+        None if unit is None or hit.visitor == NOBODY else unit << 64 | hit.visitor
+        for hit, unit in zip(hits, units, strict=True)
+    ]
+
+
+def _requests(
+    hits: Sequence[Hit], units: Sequence[int | None], pixels: Sequence[int | None], verdicts: Sequence[str]
+) -> list[Hashable | None]:
+    """What each hit is a duplicate by; None for what is invalid or like no other."""
+    keys: list[Hashable | None] = []
+    for hit, unit, pixel, verdict in zip(hits, units, pixels, verdicts, strict=True):
+        if verdict != VALID or unit is None:
+            keys.append(None)
+        elif hit.kind in IMAGE_KINDS:
+            keys.append(pixel)
+        else:
+            keys.append(duplicate.key(hit, pixel, unit))
+    return keys
 
 
 def _watermark(watermark: int, hits: Sequence[Hit], arrived: int) -> int:
     return max(watermark, max((hit.ts for hit in hits if hit.ts <= arrived), default=0))
 
 
-def _fact_lines(
-    batch: Batch, verdicts: Sequence[str], duplicates: Sequence[bool], impressions: Sequence[Impression | None]
-) -> bytes:
+def _facts(batch: Batch, found: Findings) -> list[bytes]:
     """The hit lines as they are, each with what was found put in before its closing brace."""
     endings = {
         (verdict, duplicate): b',"verdict":"%b","version":%d%b}'
         % (verdict.encode(), batch.offset, b',"duplicate":true' if duplicate else b"")
-        for verdict in {*verdicts}
+        for verdict in {*found.verdicts}
         for duplicate in (False, True)
     }
-    lines = []
-    for line, hit, verdict, is_duplicate, impression in zip(
-        batch.lines, batch.hits, verdicts, duplicates, impressions, strict=True
-    ):
-        found = endings[verdict, is_duplicate]
-        if impression is not None:
-            seconds = (hit.ts - impression.ts) / 1000
-            joined = f',"impression_id":"{impression.id}","seconds_to_click":{seconds}}}'
-            found = found[:-1] + joined.encode()
-        lines.append(line.rstrip()[:-1] + found)
-    return b"\n".join(lines)
+    facts = [
+        line.rstrip()[:-1] + endings[judged]
+        for line, judged in zip(batch.lines, zip(found.verdicts, found.duplicates, strict=True), strict=True)
+    ]
+    for index, leader in found.leaders.items():
+        facts[index] = facts[index][:-1] + joined(batch.hits[index], leader) + b"}"
+    return facts

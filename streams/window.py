@@ -1,9 +1,12 @@
 """Minute windows per ad unit, in event time: exact counts and exact uniques of one partition."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pixeltally.hit import IMAGE_KINDS, NOBODY, Hit, Minute
+from pixeltally.hit import IMAGE_KINDS, NOBODY, VALID, Fact, Hit, Minute
 from streams import revenue
+from streams.findings import Findings
 from streams.registry import FOLDED, UNREGISTERED, Unit, unit_of
 
 MINUTE_MS = 60_000
@@ -19,29 +22,20 @@ class Window:
     """One minute of one ad unit."""
 
     gross: int = 0
-    invalid: int = 0
     duplicates: int = 0
     clicks: int = 0
     attributed_clicks: int = 0
     conversions: int = 0
     revenue: int = 0  #: in ten-thousandths
     visitors: set[int] = field(default_factory=set)
+    invalid: Counter[str] = field(default_factory=Counter)  #: by verdict
 
-    def add(self, hit: Hit, verdict: str, duplicate: bool, attributed: bool) -> None:
-        """Count a hit in. What is both invalid and a duplicate counts as a duplicate."""
-        if hit.kind in IMAGE_KINDS:
-            self.gross += 1
-            self.duplicates += duplicate
-            if verdict != "valid":
-                self.invalid += not duplicate
-            elif hit.visitor != NOBODY:
-                self.visitors.add(hit.visitor)
-        elif verdict != "valid" or duplicate:
-            pass
-        elif hit.kind == "click":
+    def add_action(self, hit: Hit, attributed: bool) -> None:
+        """Count in a click or conversion, which is valid and no duplicate."""
+        if hit.kind == "click":
             self.clicks += 1
             self.attributed_clicks += attributed
-        elif hit.kind == "conversion":
+        else:
             self.conversions += 1
             self.revenue += revenue.units(hit.value)
 
@@ -58,29 +52,53 @@ class Windows:
         self._lateness_ms = lateness_ms
         self._open: dict[Place, Window] = {}
         self._changed: set[Place] = set()
+        self._late: dict[Place, int] = {}
         self._rows: list[Minute] = []
         self._closed_before_ms = closed_before_ms
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, hit: Hit, arrived_ms: int, verdict: str, duplicate: bool, attributed: bool) -> bool:
-        """Count a hit, which the broker took at `arrived_ms`, into its minute; False where it is out of time."""
-        minute_ms = hit.ts // MINUTE_MS * MINUTE_MS
-        if minute_ms < self._closed_before_ms or hit.ts > arrived_ms + AHEAD_MS:
-            return False
-        place = (minute_ms, _counted_under(hit, verdict))
+    def add(self, hits: Sequence[Hit], found: Findings, arrived_ms: int) -> list[int]:
+        """Count hits, which the broker took at `arrived_ms`, into their minutes; the indexes of those out of time."""
+        earliest, latest = self._closed_before_ms, arrived_ms + AHEAD_MS
+        late = []
+        windows: dict[tuple[int, int | None], Window] = {}
+        for index, (hit, unit, verdict, duplicate) in enumerate(
+            zip(hits, found.units, found.verdicts, found.duplicates, strict=True)
+        ):
+            if not earliest <= hit.ts <= latest:
+                late.append(index)
+                continue
+            window = windows.get((hit.ts // MINUTE_MS, unit))
+            if window is None:
+                window = windows[hit.ts // MINUTE_MS, unit] = self._window(_place(hit, verdict))
+            if hit.kind not in IMAGE_KINDS:
+                if verdict == VALID and not duplicate:
+                    window.add_action(hit, index in found.leaders)
+                continue
+            window.gross += 1
+            if verdict != VALID:
+                window.invalid[verdict] += 1
+                continue
+            window.duplicates += duplicate
+            if hit.visitor != NOBODY:
+                window.visitors.add(hit.visitor)
+        return late
+
+    def attribute(self, click: Fact) -> bool:
+        """A click that was counted has found its impression; False where its minute is closed."""
+        place = _place(click, click.verdict)
         window = self._open.get(place)
         if window is None:
-            window = self._open[place] = Window()
-        window.add(hit, verdict, duplicate, attributed)
+            return False
+        window.attributed_clicks += 1
         self._changed.add(place)
         return True
 
     def recount(self, hit: Hit, verdict: str, version: int) -> None:
         """Have the minute of a hit out of time recounted from facts."""
-        place = (hit.ts // MINUTE_MS * MINUTE_MS, _counted_under(hit, verdict))
-        self._rows.append(self._row(place, Window(), version, late=True))
+        self._late[_place(hit, verdict)] = version
 
     def close(self, watermark_ms: int, version: int) -> None:
         """Close the minutes that end no later than the watermark less the lateness."""
@@ -97,9 +115,18 @@ class Windows:
     def tell(self, version: int) -> list[Minute]:
         """The rows that have changed since they were last told."""
         rows = self._rows + [self._row(place, self._open[place], version) for place in self._changed]
+        rows += [self._row(place, Window(), version, late=True) for place, version in self._late.items()]
         self._rows = []
         self._changed.clear()
+        self._late.clear()
         return rows
+
+    def _window(self, place: Place) -> Window:
+        self._changed.add(place)
+        window = self._open.get(place)
+        if window is None:
+            window = self._open[place] = Window()
+        return window
 
     def _row(self, place: Place, window: Window, version: int, late: bool = False) -> Minute:
         minute_ms, unit = place
@@ -109,9 +136,10 @@ class Windows:
             partition=self._partition,
             version=version,
             gross=window.gross,
-            invalid=window.invalid,
+            invalid=window.invalid.total(),
             duplicates=window.duplicates,
-            valid=window.gross - window.invalid - window.duplicates,
+            valid=window.gross - window.invalid.total() - window.duplicates,
+            reasons=dict(window.invalid),
             uniques=len(window.visitors),
             clicks=window.clicks,
             attributed_clicks=window.attributed_clicks,
@@ -121,5 +149,5 @@ class Windows:
         )
 
 
-def _counted_under(hit: Hit, verdict: str) -> Unit:
-    return FOLDED if verdict == UNREGISTERED else unit_of(hit)
+def _place(hit: Hit, verdict: str) -> Place:
+    return hit.ts // MINUTE_MS * MINUTE_MS, FOLDED if verdict == UNREGISTERED else unit_of(hit)

@@ -8,47 +8,57 @@ IMAGES = ("impression", "open", "view")
 
 
 def judge(messages, duplicate_ms, attribution_ms, memory_ms, *, advertisers=(), max_units=10**9):
-    """Facts of one partition's messages [(arrived, [hit dict])]: {id: (hit, verdict, duplicate, impression id or '')}.
+    """Facts of one partition's messages [(arrived, [hit dict])]: {id: (hit, verdict, duplicate, leader's id or '')}.
 
-    Hits that were shipped twice (same node and seq) count once. What arrived two or more memory spans ago is
-    forgotten, as documented. Ad units of advertisers that are not let in, and those beyond `max_units` that are
-    not forgotten, are unregistered: their hits are no duplicates and no clicks follow them.
+    Hits that were shipped twice (same node and seq) count once. What arrived two or more memory spans apart knows
+    nothing of each other, as documented. Ad units of advertisers that are not let in, and those beyond `max_units`
+    that are not forgotten, are unregistered: their hits are no duplicates and nothing follows or is followed by them.
+    A click's leader is its impression; that of a conversion which names no click is its click.
     """
-    shipped, facts, counted, impressions, admitted = set(), {}, [], [], []
+    shipped, facts, counted, admitted = set(), {}, defaultdict(list), {}
+    impressions, clicks, followers = defaultdict(list), defaultdict(list), []
     for arrived, hits in messages:
+        span = arrived // memory_ms
         for hit in hits:
             if (hit["node"], hit["seq"]) in shipped:
                 continue
             shipped.add((hit["node"], hit["seq"]))
             unit = tuple(hit.get(part, "") for part in ("advertiser", "campaign", "creative", "placement"))
-            who, is_click = (unit, hit["visitor"]), hit["kind"] == "click"
-            known = arrived // memory_ms - 1
-            units = {each for span, each in admitted if span >= known}
+            units = {each for each, seen in admitted.items() if seen >= span - 1}
             refused = bool(advertisers) and unit[0] not in advertisers
             if unit not in units and (refused or len(units) >= max_units):
                 facts[hit["id"]] = (hit, "unregistered", False, "")
                 continue
-            admitted.append((arrived // memory_ms, unit))
+            admitted[unit] = span
+            pixel, is_image = (unit, hit["visitor"]), hit["kind"] in IMAGES
             order = hit.get("order") if hit["kind"] == "conversion" else None
-            same = (unit, "order", order) if order else (who, is_click)
-            last = [ts for span, key, ts in counted if key == same and span >= known][-1:]
+            same = (unit, "order", order) if order else (pixel, hit["kind"] == "click")
+            last = [ts for seen, ts in counted[same] if seen >= span - 1][-1:]
             if order:
                 duplicate = bool(last)
             else:
                 duplicate = hit["visitor"] != 0 and bool(last) and abs(hit["ts"] - last[0]) < duplicate_ms
             if not duplicate:
-                counted.append((arrived // memory_ms, same, hit["ts"]))
-            found = ""
-            if is_click and hit["visitor"] != 0:
-                before = [
-                    (ts, id)
-                    for span, key, ts, id in impressions
-                    if key == who and span >= known and 0 <= hit["ts"] - ts <= attribution_ms
-                ]
-                found = sorted(before, key=lambda each: each[0])[-1][1] if before else ""
-            elif hit["kind"] in IMAGES:
-                impressions.append((arrived // memory_ms, who, hit["ts"], hit["id"]))
-            facts[hit["id"]] = (hit, "valid", duplicate, found)
+                counted[same].append((span, hit["ts"]))
+            facts[hit["id"]] = (hit, "valid", duplicate, "")
+            if hit["visitor"] == 0:
+                continue
+            person = (hit["advertiser"], hit["campaign"], hit["visitor"])
+            if is_image:
+                impressions[pixel].append((hit["ts"], hit["id"], span))
+            elif hit["kind"] == "click":
+                clicks[person].append((hit["ts"], hit["id"], span))
+                followers.append((hit["id"], span, impressions, pixel))
+            elif not hit.get("click_id"):
+                followers.append((hit["id"], span, clicks, person))
+    for id, span, leaders, key in followers:
+        hit, verdict, duplicate, _ = facts[id]
+        known = [
+            (ts, leader)
+            for ts, leader, seen in leaders[key]
+            if abs(seen - span) <= 1 and 0 <= hit["ts"] - ts <= attribution_ms
+        ]
+        facts[id] = (hit, verdict, duplicate, max(known)[1] if known else "")
     return facts
 
 
@@ -56,7 +66,7 @@ def minutes(facts):
     """{(minute in epoch seconds, ad unit): counts} of what `judge` found."""
     names = ("gross", "invalid", "duplicates", "valid", "clicks", "attributed_clicks", "conversions")
     result = defaultdict(lambda: {**dict.fromkeys(names, 0), "uniques": set(), "revenue": Decimal(0)})
-    for hit, verdict, duplicate, impression in facts.values():
+    for hit, verdict, duplicate, leader in facts.values():
         unit = tuple(hit.get(part, "") for part in ("advertiser", "campaign", "creative", "placement"))
         if verdict == "unregistered":
             unit = ("~unregistered", "~unregistered", "~unregistered", "")
@@ -64,7 +74,7 @@ def minutes(facts):
         if hit["kind"] in IMAGES:
             row["gross"] += 1
             row["invalid"] += verdict != "valid"
-            row["duplicates"] += duplicate
+            row["duplicates"] += verdict == "valid" and duplicate
             row["valid"] += verdict == "valid" and not duplicate
             if verdict == "valid":
                 row["uniques"] |= {hit["visitor"]} - {0}
@@ -72,7 +82,7 @@ def minutes(facts):
             continue
         elif hit["kind"] == "click":
             row["clicks"] += 1
-            row["attributed_clicks"] += bool(impression)
+            row["attributed_clicks"] += bool(leader)
         elif hit["kind"] == "conversion":
             row["conversions"] += 1
             row["revenue"] += Decimal(hit.get("value") or 0)

@@ -79,7 +79,7 @@ class Log:
         tally = Tally(0, RULES, last)
         for head, value in self.facts:
             if decoded(head).arrived >= last.memory_start_ms(RULES):
-                tally.recall(decoded(head), facts_of(value))
+                tally.recall(decoded(head), value)
         return tally
 
     def apply(self, tally, offset, message):
@@ -136,11 +136,16 @@ def check(log, messages):
         advertisers=RULES.advertisers,
         max_units=RULES.max_units,
     )
-    given_out = {
-        fact.id: (fact.verdict, fact.duplicate, fact.impression_id)
-        for _, value in log.facts
-        for fact in facts_of(value)
-    }
+    given_out = {}
+    for _, value in log.facts:
+        for fact in facts_of(value):
+            found = (fact.verdict, fact.duplicate, fact.impression_id if fact.kind == "click" else fact.click_id)
+            known = given_out.get(fact.id)
+            if known and known[0] == fact.version:
+                assert known[1] == found, "the same version must say the same"
+            if not known or fact.version >= known[0]:
+                given_out[fact.id] = (fact.version, found)
+    given_out = {id: found for id, (_, found) in given_out.items()}
     assert given_out == {id: found[1:] for id, found in expected.items()}
     late = {(minute, unit) for minute, unit, is_late in log.rows if is_late}
     told = {(minute, unit): row for (minute, unit, is_late), row in log.rows.items() if not is_late}
@@ -154,15 +159,17 @@ def check(log, messages):
 
 
 def out_of_time(messages, expected):
-    """Minutes that have a hit which came after their close, or from a clock that ran ahead."""
+    """Minutes that have a hit which came after their close, or from a clock that ran ahead, or a click corrected."""
     result, newest, shipped = set(), 0, defaultdict(lambda: -1)
+    order = {hit["id"]: index for index, (_, hits) in reversed([*enumerate(messages)]) for hit in hits}
     for arrived, hits in messages:
         fresh = [hit for hit in hits if hit["seq"] > shipped[hit["node"]]]
         for hit in fresh:
             shipped[hit["node"]] = hit["seq"]
             minute = hit["ts"] // 60_000 * 60_000
             closed = minute + 60_000 + RULES.lateness_ms <= newest
-            if closed or hit["ts"] > arrived + 60_000:
+            leader = expected[hit["id"]][3]
+            if closed or hit["ts"] > arrived + 60_000 or order.get(leader, -1) > order[hit["id"]]:
                 unit = (hit["advertiser"], "spring", hit["creative"], "")
                 folded = ("~unregistered", "~unregistered", "~unregistered", "")
                 result.add((minute // 1000, folded if expected[hit["id"]][1] == "unregistered" else unit))
