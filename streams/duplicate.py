@@ -7,43 +7,44 @@ an order converts once, however long ago it is remembered. Nobody's requests are
 invalid traffic is neither counted nor a duplicate.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 
-from pixeltally.hit import Fact, Hit
+from pixeltally.hit import VALID, Fact
+from streams.columns import Columns
 from streams.memory import Memory
 
 
-def key(hit: Hit, pixel: int | None, unit: int) -> Hashable | None:
-    """What a click or conversion of the ad unit with this number is a duplicate by; None: by nothing."""
-    if hit.kind == "click":
-        return None if pixel is None else ~pixel
-    return (unit, hit.order) if hit.order else pixel
-
-
-def mark(
-    hits: Sequence[Hit], keys: Sequence[Hashable | None], counted: Memory[Hashable, int], window_ms: int
-) -> list[bool]:
-    """Which hits are duplicates; `counted` (key → time of the last counted request) is moved forward.
-
-    A hit without a key is not counted and no duplicate.
-    """
+def mark(columns: Columns, counted: Memory[Hashable, int], window_ms: int) -> list[bool]:
+    """Which hits are duplicates; `counted` (what by → time of the last counted request) is moved forward."""
     young, old = counted.young, counted.old
     result = []
-    for hit, key in zip(hits, keys, strict=True):
+    for key, ts in zip(_keys(columns), columns.times, strict=True):
         duplicate = False
         if key is not None:
             last = young.get(key)
             if last is None:
                 last = old.get(key)
-            duplicate = last is not None and (-window_ms < hit.ts - last < window_ms or type(key) is tuple)
+            duplicate = last is not None and (-window_ms < ts - last < window_ms or type(key) is tuple)
             if not duplicate:
-                young[key] = hit.ts
+                young[key] = ts
         result.append(duplicate)
     return result
 
 
-def recall(facts: Sequence[Fact], keys: Sequence[Hashable | None], counted: Memory[Hashable, int]) -> None:
+def recall(columns: Columns, facts: list[Fact], counted: Memory[Hashable, int]) -> None:
     """Remember what facts say was counted."""
-    for fact, key in zip(facts, keys, strict=True):
+    for key, fact in zip(_keys(columns), facts, strict=True):
         if key is not None and not fact.duplicate:
             counted.young[key] = fact.ts
+
+
+def _keys(columns: Columns) -> list[Hashable | None]:
+    """What each hit is a duplicate by; None for what is invalid or like no other."""
+    keys: list[Hashable | None] = [*columns.pixels]
+    for index in columns.actions:
+        hit, pixel = columns.hits[index], columns.pixels[index]
+        if hit.kind == "click":
+            keys[index] = None if pixel is None else ~pixel
+        elif hit.order:
+            keys[index] = (columns.units[index], hit.order)
+    return [key if verdict == VALID else None for key, verdict in zip(keys, columns.verdicts, strict=True)]

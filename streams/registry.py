@@ -13,6 +13,9 @@ Unit = tuple[str, str, str, str]
 #: The verdict of a hit whose ad unit is not counted.
 UNREGISTERED = "unregistered"
 
+#: The number of an ad unit that is not counted; others are greater.
+NOT_COUNTED = 0
+
 #: What minutes call all those together; `~` can't be in a name.
 FOLDED: Unit = ("~unregistered", "~unregistered", "~unregistered", "")
 
@@ -33,25 +36,23 @@ class Registry:
         if self._numbers.turn(arrived_ms):
             self._count = len(self._numbers)
 
-    def numbers(self, hits: Sequence[Hit]) -> list[int | None]:
-        """The number of each hit's unit, the same as long as it is remembered; None where it is not counted."""
+    def numbers(self, hits: Sequence[Hit]) -> list[int]:
+        """The number of each hit's unit, the same as long as it is remembered."""
         units = [unit_of(hit) for hit in hits]
-        numbers: list[int | None] = list(map(self._numbers.young.get, units))
-        for index in [index for index, number in enumerate(numbers) if number is None]:
-            numbers[index] = self._enter(units[index])
-        return numbers
+        known = self._numbers.young.get
+        return [known(unit) or self._enter(unit) for unit in units]
 
     def recall(self, unit: Unit) -> int:
         """The number of a unit that was counted before."""
         young = self._numbers.young.get(unit)
         return self._remember(unit, self._numbers.old.get(unit)) if young is None else young
 
-    def _enter(self, unit: Unit) -> int | None:
+    def _enter(self, unit: Unit) -> int:
         young, old = self._numbers.young.get(unit), self._numbers.old.get(unit)
         if young is not None:
             return young
         if old is None and (self._count >= self._max_units or not self._may_enter(unit)):
-            return None
+            return NOT_COUNTED
         return self._remember(unit, old)
 
     def _may_enter(self, unit: Unit) -> bool:

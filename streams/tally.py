@@ -4,19 +4,20 @@ A tally is a function of the messages applied to it, in order, and of nothing el
 may therefore be given out again, by this or another worker, and says the same.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from pixeltally.hit import IMAGE_KINDS, NOBODY, VALID, Fact, Hit, Minute
+from pixeltally.hit import VALID, Fact, Minute
 from pixeltally.settings import Settings
 from streams import duplicate, redelivery
 from streams.attribution import Attribution, joined
 from streams.batch import Batch
-from streams.findings import Findings
+from streams.columns import Columns
 from streams.memory import Memory
-from streams.registry import UNREGISTERED, Registry, unit_of
+from streams.registry import NOT_COUNTED, UNREGISTERED, Registry, unit_of
+from streams.trail import Leader
 from streams.window import AHEAD_MS, MINUTE_MS, Windows
 
 _decode_facts = msgspec.json.Decoder(Fact).decode_lines
@@ -87,22 +88,17 @@ class Tally:
         head, rules = self.head, self._rules
         self._turn(batch.arrived)
         batch.keep(redelivery.fresh(batch.hits, head.nodes))
-        hits = batch.hits
-        units = self._registry.numbers(hits)
-        verdicts = [VALID if unit is not None else UNREGISTERED for unit in units]
-        pixels = _pixels(hits, units)
-        duplicates = duplicate.mark(
-            hits, _requests(hits, units, pixels, verdicts), self._counted, rules.duplicate_window_ms
-        )
-        leaders, corrections = self._attribution.join(hits, pixels, batch.offset)
-        found = Findings(units, verdicts, duplicates, leaders)
-        facts = _facts(batch, found)
-        self._attribution.remember(hits, pixels, leaders, facts)
-        for index in self._windows.add(hits, found, batch.arrived):
-            self._windows.recount(hits[index], verdicts[index], batch.offset)
+        units = self._registry.numbers(batch.hits)
+        columns = Columns.of(batch.hits, units, [VALID if unit else UNREGISTERED for unit in units])
+        duplicates = duplicate.mark(columns, self._counted, rules.duplicate_window_ms)
+        leaders, corrections = self._attribution.join(columns, batch.offset)
+        facts = _facts(batch, columns, duplicates, leaders)
+        self._attribution.remember(columns, leaders, facts)
+        for index in self._windows.add(columns, duplicates, leaders, batch.arrived):
+            self._windows.recount(columns.hits[index], columns.verdicts[index], batch.offset)
         for correction in corrections:
             self._attribute(correction.fact, correction.first, batch.offset)
-        head.watermark = _watermark(head.watermark, hits, batch.arrived)
+        head.watermark = max([head.watermark, *(ts for ts in columns.times if ts <= batch.arrived)])
         head.offset, head.arrived, head.corrections = batch.offset, batch.arrived, len(corrections)
         self._windows.close(head.watermark, batch.offset)
         return b"\n".join(facts + [correction.line for correction in corrections])
@@ -129,22 +125,24 @@ class Tally:
         """What `tell` gave last is in Kafka: nobody has to tell it again."""
         self.head.told_offset, self.head.told_watermark = self.head.offset, self.head.watermark
 
-    def _recall_facts(self, facts: Sequence[Fact], lines: Sequence[bytes], head: Head) -> None:
-        units = self._recall_units(facts)
-        verdicts, duplicates = [fact.verdict for fact in facts], [fact.duplicate for fact in facts]
-        pixels = _pixels(facts, units)
-        duplicate.recall(facts, _requests(facts, units, pixels, verdicts), self._counted)
-        leaders = self._attribution.recall(facts, pixels, lines)
-        for index in self._windows.add(facts, Findings(units, verdicts, duplicates, leaders), head.arrived):
+    def _recall_facts(self, facts: list[Fact], lines: Sequence[bytes], head: Head) -> None:
+        columns = self._recall_columns(facts)
+        duplicate.recall(columns, facts, self._counted)
+        leaders = self._attribution.recall(columns, facts, lines)
+        for index in self._windows.add(columns, [fact.duplicate for fact in facts], leaders, head.arrived):
             if head.offset > self._told_offset:
-                self._windows.recount(facts[index], verdicts[index], head.offset)
+                self._windows.recount(facts[index], facts[index].verdict, head.offset)
 
-    def _recall_corrections(self, facts: Sequence[Fact], lines: Sequence[bytes], head: Head) -> None:
-        for fact, pixel, line in zip(facts, _pixels(facts, self._recall_units(facts)), lines, strict=True):
-            self._attribute(fact, self._attribution.recall_correction(fact, pixel, line), head.offset)
+    def _recall_corrections(self, facts: list[Fact], lines: Sequence[bytes], head: Head) -> None:
+        for fact, line in zip(facts, lines, strict=True):
+            first = self._attribution.recall_correction(self._recall_columns([fact]), fact, line)
+            self._attribute(fact, first, head.offset)
 
-    def _recall_units(self, facts: Sequence[Fact]) -> list[int | None]:
-        return [None if fact.verdict == UNREGISTERED else self._registry.recall(unit_of(fact)) for fact in facts]
+    def _recall_columns(self, facts: list[Fact]) -> Columns:
+        units = [
+            NOT_COUNTED if fact.verdict == UNREGISTERED else self._registry.recall(unit_of(fact)) for fact in facts
+        ]
+        return Columns.of(facts, units, [fact.verdict for fact in facts])
 
     def _attribute(self, fact: Fact, first: bool, offset: int) -> None:
         """Have the minute of a corrected click count it as attributed."""
@@ -159,45 +157,18 @@ class Tally:
         self._registry.turn(arrived_ms)
 
 
-def _pixels(hits: Sequence[Hit], units: Sequence[int | None]) -> list[int | None]:
-    """Each hit's (ad unit, visitor) as one integer; None for what is like no other."""
-    return [
-        None if unit is None or hit.visitor == NOBODY else unit << 64 | hit.visitor
-        for hit, unit in zip(hits, units, strict=True)
-    ]
-
-
-def _requests(
-    hits: Sequence[Hit], units: Sequence[int | None], pixels: Sequence[int | None], verdicts: Sequence[str]
-) -> list[Hashable | None]:
-    """What each hit is a duplicate by; None for what is invalid or like no other."""
-    keys: list[Hashable | None] = []
-    for hit, unit, pixel, verdict in zip(hits, units, pixels, verdicts, strict=True):
-        if verdict != VALID or unit is None:
-            keys.append(None)
-        elif hit.kind in IMAGE_KINDS:
-            keys.append(pixel)
-        else:
-            keys.append(duplicate.key(hit, pixel, unit))
-    return keys
-
-
-def _watermark(watermark: int, hits: Sequence[Hit], arrived: int) -> int:
-    return max(watermark, max((hit.ts for hit in hits if hit.ts <= arrived), default=0))
-
-
-def _facts(batch: Batch, found: Findings) -> list[bytes]:
+def _facts(batch: Batch, columns: Columns, duplicates: Sequence[bool], leaders: Mapping[int, Leader]) -> list[bytes]:
     """The hit lines as they are, each with what was found put in before its closing brace."""
     endings = {
         (verdict, duplicate): b',"verdict":"%b","version":%d%b}'
         % (verdict.encode(), batch.offset, b',"duplicate":true' if duplicate else b"")
-        for verdict in {*found.verdicts}
+        for verdict in {*columns.verdicts}
         for duplicate in (False, True)
     }
     facts = [
         line.rstrip()[:-1] + endings[judged]
-        for line, judged in zip(batch.lines, zip(found.verdicts, found.duplicates, strict=True), strict=True)
+        for line, judged in zip(batch.lines, zip(columns.verdicts, duplicates, strict=True), strict=True)
     ]
-    for index, leader in found.leaders.items():
+    for index, leader in leaders.items():
         facts[index] = facts[index][:-1] + joined(batch.hits[index], leader) + b"}"
     return facts

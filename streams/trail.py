@@ -5,18 +5,15 @@ was late): then the follower is `overtaken`, and has to be given out again.
 """
 
 from bisect import bisect_right, insort_right
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from operator import itemgetter
 
+from pixeltally.hit import Hit
 from streams.memory import Memory
 
-
-class Leader(NamedTuple):
-    """What others may follow; of two at the same time the one with the greater id is the later."""
-
-    ts: int
-    id: str
+#: The time and id of what others may follow; of two at the same time the one with the greater id is the later.
+Leader = tuple[int, str]
 
 
 @dataclass(slots=True)
@@ -30,7 +27,7 @@ class Follower:
 
     def may_follow(self, leader: Leader, window_ms: int) -> bool:
         """Whether `leader` is one of its, and later than the one that it has."""
-        return 0 <= self.ts - leader.ts <= window_ms and (self.leader is None or self.leader < leader)
+        return 0 <= self.ts - leader[0] <= window_ms and (self.leader is None or self.leader < leader)
 
 
 class Trail:
@@ -49,38 +46,38 @@ class Trail:
         self._leaders.turn(arrived_ms)
         self._followers.turn(arrived_ms)
 
-    def lead(self, leaders: Sequence[tuple[Hashable, Leader]]) -> None:
-        """Remember leaders, each with its key."""
+    def lead(self, keys: Iterable[Hashable | None], times: Iterable[int], hits: Iterable[Hit]) -> None:
+        """Remember leaders by their keys; one without a key is passed over."""
         young = self._leaders.young
-        for key, leader in leaders:
+        for key, ts, hit in zip(keys, times, hits, strict=True):
+            if key is None:
+                continue
             known = young.get(key)
             if known is None:
-                young[key] = [leader]
-            elif leader > known[-1]:
-                known.append(leader)
+                young[key] = [(ts, hit.id)]
             else:
-                insort_right(known, leader)
+                insort_right(known, (ts, hit.id))
 
     def leader(self, key: Hashable, ts: int) -> Leader | None:
         """Whom a follower at `ts` follows, as far as is known."""
         latest = None
         for known in (self._leaders.old.get(key), self._leaders.young.get(key)):
-            before = bisect_right(known, ts, key=_time) if known else 0
+            before = bisect_right(known, ts, key=itemgetter(0)) if known else 0
             if known and before and (latest is None or latest < known[before - 1]):
                 latest = known[before - 1]
-        return latest if latest and ts - latest.ts <= self._window_ms else None
+        return latest if latest and ts - latest[0] <= self._window_ms else None
 
     def follow(self, key: Hashable, follower: Follower) -> None:
         """Remember a follower."""
         self._followers.young.setdefault(key, []).append(follower)
 
-    def overtaken(self, leaders: Sequence[tuple[Hashable, Leader]]) -> Iterator[tuple[Follower, Leader]]:
+    def overtaken(self, keys: Sequence[Hashable | None], hits: Sequence[Hit]) -> Iterator[tuple[Follower, Leader]]:
         """Remembered followers that one of these has come late for, with their new leaders, the latest last."""
         if not self._followers:
             return
-        keys = {key for key, _ in leaders}
-        keys = (self._followers.old.keys() & keys) | (self._followers.young.keys() & keys)
-        for leader, key in sorted((leader, key) for key, leader in leaders if key in keys):
+        with_followers = (self._followers.old.keys() & keys) | (self._followers.young.keys() & keys)
+        late = [((hit.ts, hit.id), key) for key, hit in zip(keys, hits, strict=True) if key in with_followers]
+        for leader, key in sorted(late, key=itemgetter(0)):
             for follower in self._of(key):
                 if follower.may_follow(leader, self._window_ms):
                     yield follower, leader
@@ -89,9 +86,5 @@ class Trail:
         """The remembered follower with this id."""
         return next((follower for follower in self._of(key) if follower.id == id), None)
 
-    def _of(self, key: Hashable) -> list[Follower]:
+    def _of(self, key: Hashable | None) -> list[Follower]:
         return self._followers.old.get(key, []) + self._followers.young.get(key, [])
-
-
-def _time(leader: Leader) -> int:
-    return leader.ts

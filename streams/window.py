@@ -1,12 +1,12 @@
 """Minute windows per ad unit, in event time: exact counts and exact uniques of one partition."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
-from pixeltally.hit import IMAGE_KINDS, NOBODY, VALID, Fact, Hit, Minute
+from pixeltally.hit import NOBODY, VALID, Fact, Hit, Minute
 from streams import revenue
-from streams.findings import Findings
+from streams.columns import Columns
 from streams.registry import FOLDED, UNREGISTERED, Unit, unit_of
 
 MINUTE_MS = 60_000
@@ -59,24 +59,28 @@ class Windows:
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, hits: Sequence[Hit], found: Findings, arrived_ms: int) -> list[int]:
-        """Count hits, which the broker took at `arrived_ms`, into their minutes; the indexes of those out of time."""
+    def add(self, columns: Columns, duplicates: Sequence[bool], leaders: Container[int], arrived_ms: int) -> list[int]:
+        """Count hits, which the broker took at `arrived_ms`, into their minutes; the indexes of those out of time.
+
+        `leaders` holds the indexes of clicks that are attributed.
+        """
         earliest, latest = self._closed_before_ms, arrived_ms + AHEAD_MS
-        late = []
-        windows: dict[tuple[int, int | None], Window] = {}
-        for index, (hit, unit, verdict, duplicate) in enumerate(
-            zip(hits, found.units, found.verdicts, found.duplicates, strict=True)
+        places = [unit << 32 | ts // MINUTE_MS for unit, ts in zip(columns.units, columns.times, strict=True)]
+        late = [index for index, ts in enumerate(columns.times) if not earliest <= ts <= latest]
+        done = {*late, *columns.actions}
+        for index in columns.actions:
+            hit, verdict = columns.hits[index], columns.verdicts[index]
+            if earliest <= hit.ts <= latest:
+                window = self._window(_place(hit, verdict))
+                if verdict == VALID and not duplicates[index]:
+                    window.add_action(hit, index in leaders)
+        windows: dict[int, Window] = {}
+        for index, (place, hit, verdict, duplicate) in enumerate(
+            zip(places, columns.hits, columns.verdicts, duplicates, strict=True)
         ):
-            if not earliest <= hit.ts <= latest:
-                late.append(index)
+            if index in done:
                 continue
-            window = windows.get((hit.ts // MINUTE_MS, unit))
-            if window is None:
-                window = windows[hit.ts // MINUTE_MS, unit] = self._window(_place(hit, verdict))
-            if hit.kind not in IMAGE_KINDS:
-                if verdict == VALID and not duplicate:
-                    window.add_action(hit, index in found.leaders)
-                continue
+            window = windows.get(place) or windows.setdefault(place, self._window(_place(hit, verdict)))
             window.gross += 1
             if verdict != VALID:
                 window.invalid[verdict] += 1
