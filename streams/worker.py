@@ -25,7 +25,7 @@ from streams.tally import Tally
 log = logging.getLogger("streams")
 
 #: Messages taken at a time, and how long to gather them; one may hold a thousand hits.
-TAKE_MESSAGES = 100
+TAKE_MESSAGES = 200
 TAKE_S = 0.1
 
 #: How often the rows of open minutes are told.
@@ -86,15 +86,15 @@ def build(settings: Settings) -> faust.App:
         topic_allow_declare=False,
         topic_disable_leader=True,
         stream_wait_empty=False,
-        stream_buffer_maxsize=128,
+        stream_buffer_maxsize=256,
         agent_supervisor="mode.supervisors:CrashingSupervisor",
         broker_commit_interval=1.0,
-        broker_session_timeout=10.0,
-        broker_heartbeat_interval=2.0,
+        broker_session_timeout=6.0,
+        broker_heartbeat_interval=1.5,
         consumer_max_fetch_size=4 * 1024 * 1024,
         consumer_auto_offset_reset="earliest",
         producer_acks=-1,
-        producer_compression_type="lz4",
+        producer_compression_type="zstd",
         producer_max_request_size=topics.MAX_MESSAGE_BYTES,
     )
     Worker(app, settings)
@@ -110,6 +110,7 @@ class Worker:
         self._tallies: dict[int, Tally] = {}
         self._said_ready = False
         self._busy = asyncio.Lock()
+        self._on_their_way: asyncio.Future[None] | None = None
         raw: dict[str, Any] = {"key_serializer": "raw", "value_serializer": "raw"}
         self._facts = app.topic(topics.FACTS, **raw)
         self._minutes = app.topic(topics.MINUTES, **raw)
@@ -119,16 +120,17 @@ class Worker:
         app.timer(TELL_S)(self.tell)
 
     async def count(self, stream: Any) -> None:
-        """The agent: messages in, facts out."""
+        """The agent: messages in, facts out. While these are on their way, the next messages are counted."""
         async for events in stream.noack_take(TAKE_MESSAGES, within=TAKE_S):
             async with self._busy:
-                await asyncio.gather(*[sent for event in events for sent in await self._apply(event.message)])
-            for event in events:
-                event.ack()
+                sent = [each for event in events for each in await self._apply(event.message)]
+                await self._arrived()
+                self._on_their_way = asyncio.ensure_future(_acknowledge(events, sent))
 
     async def tell(self) -> None:
         """The timer: take up what was newly assigned, and tell the rows that have changed."""
         async with self._busy:
+            await self._arrived()
             assigned = {tp.partition for tp in self._app.consumer.assignment() if tp.topic == topics.HITS}
             if assigned and not self._said_ready:
                 say_ready()
@@ -140,6 +142,11 @@ class Worker:
                     value = b"\n".join(map(msgspec.json.encode, rows))
                     await (await self._minutes.send(partition=partition, value=value))
                 tally.told()
+
+    async def _arrived(self) -> None:
+        """Wait until what was sent last is in Kafka."""
+        if self._on_their_way is not None:
+            await self._on_their_way
 
     async def _apply(self, message: Any) -> list[Any]:
         """Count a message in, unless it has been; what was sent of it."""
@@ -174,3 +181,10 @@ class Worker:
             tally = await asyncio.to_thread(restore, self._settings, partition)
             self._tallies[partition] = tally
         return tally
+
+
+async def _acknowledge(events: list[Any], sent: list[Any]) -> None:
+    """Acknowledge messages once what was sent of them is in Kafka."""
+    await asyncio.gather(*sent)
+    for event in events:
+        event.ack()
