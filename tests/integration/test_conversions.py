@@ -77,3 +77,22 @@ def test_nobody_is_counted_but_is_not_unique(url: str) -> None:
     assert client(url).query(counts).result_rows == [(3, 3, 1)]
     reach = "SELECT impressions, uniques FROM reach(period = 'day', tz = 'UTC') WHERE campaign = 'quiet'"
     assert client(url).query(reach).result_rows == [(3, 1)]
+
+
+def test_a_conversion_leads_through_its_click_to_the_impression(url: str) -> None:
+    impression, mine, another = (str(uuid.uuid4()) for _ in range(3))
+    before = fact(NOW_MS, "click", campaign="path", id=mine, version=1)
+    joined = {**before, "version": 2, "impression_id": impression, "seconds_to_click": 1.5}
+    insert(url, "facts_in", [joined, before, fact(NOW_MS, "click", campaign="elsewhere", id=another)])
+    lines = [
+        conversion(NOW_MS + 61_250, campaign="path", order="1", click_id=mine),
+        conversion(NOW_MS + 61_250, campaign="path", order="2", click_id=another),
+        conversion(NOW_MS + 61_250, campaign="path", order="3"),
+    ]
+    insert(url, "facts_in", lines)
+    rows = client(url).query(
+        "SELECT `order`, toString(click_id), toString(impression_id), seconds_to_conversion FROM conversions"
+        " WHERE campaign = 'path' ORDER BY `order`"
+    )
+    nothing = str(uuid.UUID(int=0))
+    assert rows.result_rows == [("1", mine, impression, 61.25), ("2", another, nothing, 0), ("3", nothing, nothing, 0)]
