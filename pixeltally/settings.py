@@ -106,6 +106,11 @@ class Settings:
     live_port: int = _setting("8090", "port of the live page", _port)
     kafka: str = _setting("", "Kafka's bootstrap servers; unset: `up` starts one")
     kafka_port: int = _setting("9092", "port of the Kafka that `up` starts", _port)
+    streams_metrics_port: int = _setting("0", "port of a streams worker's Prometheus metrics; 0: none", _natural)
+    sink_metrics_port: int = _setting("0", "port of the sink's Prometheus metrics; 0: none", _natural)
+    max_dead_percent: int = _setting(
+        "50", "streams stop where more than so many of 10,000 lines are no hits; 100: never", _natural
+    )
     partitions: int = _setting("4", "partitions of a topic when it is created", _positive)
     clickhouse_url: str = _setting("", "ClickHouse's HTTP address; unset: `up` starts the embedded engine")
     clickhouse_port: int = _setting("8123", "port of the ClickHouse that `up` starts", _port)

@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
-from pixeltally import topics
+from pixeltally import metrics, topics
 from pixeltally.database import DATABASE, connect
 from pixeltally.hit import Dead
 from pixeltally.identity import hit_id
@@ -130,7 +130,9 @@ class Sink:
         while True:
             try:
                 block = b"\n".join(line for _, line in lines)
-                self._client.raw_insert(table, insert_block=block, fmt="JSONEachRow")
+                with metrics.SINK_INSERT.labels(table).time():
+                    self._client.raw_insert(table, insert_block=block, fmt="JSONEachRow")
+                metrics.SINK_ROWS.labels(table).inc(len(lines))
                 return
             except OperationalError as error:
                 log.warning("ClickHouse is away, waiting: %s", error)
@@ -167,6 +169,7 @@ class Sink:
 
 def run(settings: Settings) -> None:
     """Migrate, then write until SIGTERM."""
+    metrics.serve(settings.host, settings.sink_metrics_port)
     topics.ensure(settings)
     connect(settings, database="default").command(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Atomic")
     client = connect(settings)

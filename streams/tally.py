@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from pixeltally import metrics
 from pixeltally.hit import VALID, Fact, Minute
 from pixeltally.settings import Settings
 from streams import duplicate, redelivery
@@ -83,6 +84,10 @@ class Tally:
         self._told_offset = head.told_offset
         self._recalled = -1
 
+    def __len__(self) -> int:
+        """How much is held: visitors counted, impressions and clicks that others may follow, windows."""
+        return len(self._counted) + len(self._attribution) + len(self._windows)
+
     def apply(self, batch: Batch) -> bytes:
         """Count the next message in; its facts, as lines."""
         head, rules = self.head, self._rules
@@ -94,13 +99,17 @@ class Tally:
         leaders, corrections = self._attribution.join(columns, batch.offset)
         facts = _facts(batch, columns, duplicates, leaders)
         self._attribution.remember(columns, leaders, facts)
-        for index in self._windows.add(columns, duplicates, leaders, batch.arrived):
+        late = self._windows.add(columns, duplicates, leaders, batch.arrived)
+        for index in late:
             self._windows.recount(columns.hits[index], columns.verdicts[index], batch.offset)
         for correction in corrections:
             self._attribute(correction.fact, correction.first, batch.offset)
         head.watermark = max([head.watermark, *(ts for ts in columns.times if ts <= batch.arrived)])
         head.offset, head.arrived, head.corrections = batch.offset, batch.arrived, len(corrections)
         self._windows.close(head.watermark, batch.offset)
+        metrics.STREAMS_HITS.inc(len(facts))
+        metrics.STREAMS_DUPLICATES.inc(sum(duplicates))
+        metrics.STREAMS_LATE.inc(len(late))
         return b"\n".join(facts + [correction.line for correction in corrections])
 
     def recall(self, head: Head, value: bytes) -> None:

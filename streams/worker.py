@@ -8,17 +8,23 @@ from the facts.
 import asyncio
 import gc
 import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import faust
 import msgspec
+from faust.types import TP
 from setproctitle import setproctitle
 
-from pixeltally import topics
+from pixeltally import metrics, topics
 from pixeltally.hit import Dead
 from pixeltally.process import say_ready
 from pixeltally.settings import Settings
 from streams.batch import parse
+from streams.poison import Poison, Poisoned
 from streams.restore import HEAD, restore
 from streams.tally import Tally
 
@@ -45,6 +51,7 @@ def run(settings: Settings) -> None:
         handler.addFilter(Sparse())
     # State is millions of small objects and no cycles: to look through all of them often would be most of the work.
     gc.set_threshold(100_000, 10, 100)
+    metrics.serve(settings.host, settings.streams_metrics_port)
     topics.ensure(settings)
     app = build(settings)
     process = _Process(app, quiet=True, override_logging=False, redirect_stdouts=False)
@@ -110,6 +117,7 @@ class Worker:
         self._tallies: dict[int, Tally] = {}
         self._said_ready = False
         self._busy = asyncio.Lock()
+        self._poison = Poison(settings.max_dead_percent)
         self._on_their_way: asyncio.Future[None] | None = None
         raw: dict[str, Any] = {"key_serializer": "raw", "value_serializer": "raw"}
         self._facts = app.topic(topics.FACTS, **raw)
@@ -124,7 +132,8 @@ class Worker:
         async for events in stream.noack_take(TAKE_MESSAGES, within=TAKE_S):
             async with self._busy:
                 sent = [each for event in events for each in await self._apply(event.message)]
-                await self._arrived()
+                with timed("wait for Kafka"):
+                    await self._arrived()
                 self._on_their_way = asyncio.ensure_future(_acknowledge(events, sent))
 
     async def tell(self) -> None:
@@ -135,9 +144,13 @@ class Worker:
             if assigned and not self._said_ready:
                 say_ready()
                 self._said_ready = True
+            for partition in self._tallies.keys() - assigned:
+                del self._tallies[partition]
             for partition in assigned:
                 tally = await self._tally(partition)
-                rows = tally.tell()
+                self._measure(partition, tally)
+                with timed("tell"):
+                    rows = tally.tell()
                 if rows:
                     value = b"\n".join(map(msgspec.json.encode, rows))
                     await (await self._minutes.send(partition=partition, value=value))
@@ -163,13 +176,30 @@ class Worker:
                 " the hits between are gone from Kafka and can't be counted from it"
             )
         arrived = round(message.timestamp * 1000)
-        batch, dead = parse(topics.HITS, message.partition, message.offset, arrived, message.value or b"")
-        facts = tally.apply(batch)
+        with timed("parse"):
+            batch, dead = parse(topics.HITS, message.partition, message.offset, arrived, message.value or b"")
+        self._stop_if_poisoned(len(batch.hits) + len(dead), len(dead))
+        metrics.STREAMS_BATCH.observe(len(batch.hits))
+        with timed("count"):
+            facts = tally.apply(batch)
         headers = {HEAD: msgspec.json.encode(tally.head)}
         sent = [await self._facts.send(partition=message.partition, value=facts, headers=headers)]
         if dead:
             sent.append(await self._send_dead(message.partition, dead))
         return sent
+
+    def _stop_if_poisoned(self, lines: int, dead: int) -> None:
+        try:
+            self._poison.note(lines, dead)
+        except Poisoned as poisoned:
+            log.critical("%s", poisoned)
+            os._exit(1)  # with this one line: nothing is held that the facts don't hold
+
+    def _measure(self, partition: int, tally: Tally) -> None:
+        end = self._app.consumer.highwater(TP(topics.HITS, partition))
+        metrics.STREAMS_LAG.labels(partition).set(max((end or 0) - tally.head.offset - 1, 0))
+        metrics.STREAMS_WATERMARK_AGE.labels(partition).set(time.time() - tally.head.watermark / 1000)
+        metrics.STREAMS_STATE.labels(partition).set(len(tally))
 
     async def _send_dead(self, partition: int, dead: list[Dead]) -> Any:
         log.warning("%d lines can't be read as hits; they are in %s", len(dead), topics.DEAD)
@@ -178,9 +208,20 @@ class Worker:
     async def _tally(self, partition: int) -> Tally:
         tally = self._tallies.get(partition)
         if tally is None:
-            tally = await asyncio.to_thread(restore, self._settings, partition)
+            with timed("restore"):
+                tally = await asyncio.to_thread(restore, self._settings, partition)
             self._tallies[partition] = tally
         return tally
+
+
+@contextmanager
+def timed(step: str) -> Iterator[None]:
+    """Add the seconds that the block takes to a step's."""
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        metrics.STREAMS_STEP.labels(step).inc(time.perf_counter() - began)
 
 
 async def _acknowledge(events: list[Any], sent: list[Any]) -> None:
