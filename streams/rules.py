@@ -45,7 +45,7 @@ def _non_browser(seen: int) -> bool:
     return bool(nameless) or _unless_mail(sign.NON_BROWSER)(seen)
 
 
-_MRC = "MRC IVT guidelines, general invalid traffic: "
+_MRC = "MRC IVT guidelines: "
 
 RULES = (
     Rule("head", 1, "", "HEAD, and other methods than GET and POST, are answered and not recorded", "RFC 9110 §9.3.2"),
