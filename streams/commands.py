@@ -7,7 +7,7 @@ import click
 from pixeltally.command import command
 from pixeltally.settings import Settings
 
-_DAY = {"type": click.DateTime(["%Y-%m-%d"]), "metavar": "DATE", "required": True}
+_DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @command()
@@ -46,8 +46,8 @@ def rules_list(settings: Settings) -> None:
 
 
 @command(
-    click.option("--from", "first", help="The first day, in UTC.", **_DAY),
-    click.option("--to", "last", help="The last day, in UTC.", **_DAY),
+    click.option("--from", "first", type=_DAY, metavar="DATE", required=True, help="The first day, in UTC."),
+    click.option("--to", "last", type=_DAY, metavar="DATE", required=True, help="The last day, in UTC."),
     of=rules,
 )
 def rules_rerun(settings: Settings, first: datetime, last: datetime) -> None:

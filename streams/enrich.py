@@ -9,7 +9,7 @@ from pixeltally.settings import Settings
 from streams import rules
 from streams.agents import Agent, Agents
 from streams.places import Place, Places
-from streams.rules import Finding, Judge
+from streams.rules import Judge, Ruling
 
 #: How lists are called in the version of the rules.
 _SHORT = {
@@ -26,7 +26,7 @@ _SHORT = {
 class Enriched(NamedTuple):
     """A message's hits, column by column."""
 
-    findings: list[Finding]
+    rulings: list[Ruling]
     places: list[Place]
     agents: list[Agent]
 
@@ -47,7 +47,7 @@ class Enricher:
     def enrich(
         self, kinds: Sequence[Kind], ips: Sequence[str], user_agents: Sequence[str], purposes: Sequence[str]
     ) -> Enriched:
-        """Each hit's finding, place and agent; the columns are a hit's fields of these names."""
+        """Each hit's ruling, place and agent; the columns are a hit's fields of these names."""
         places = self._places.look_up(ips)
         agents = self._agents.look_up(user_agents)
         return Enriched(self.judge.judge(kinds, places, agents, purposes), places, agents)

@@ -12,7 +12,7 @@ from clickhouse_connect.driver.client import Client
 
 from pixeltally.errors import Refused
 from streams.enrich import Enricher
-from streams.rules import BY_HISTORY, Finding
+from streams.rules import BY_HISTORY, Judge, Ruling
 
 #: A day's facts, as the enricher takes them: an address as text, empty where none is kept.
 _FACTS = """
@@ -51,20 +51,22 @@ def rerun(client: Client, enricher: Enricher, first: date, last: date) -> Counte
 def _rate(client: Client, enricher: Enricher, block: Sequence[Sequence[Any]]) -> list[tuple[str, str]]:
     *kept, reasons, agents, purposes, addresses = block
     kinds, verdicts = kept[2], kept[7]
-    found = enricher.enrich(kinds, addresses, agents, purposes).findings
-    findings = [_with_history(enricher, *each) for each in zip(found, verdicts, reasons, strict=True)]
-    version = enricher.version()
-    answers = [
-        [finding.verdict for finding in findings],
-        [finding.reasons for finding in findings],
-        [finding.evidence for finding in findings],
-        [version] * len(findings),
+    alone = enricher.enrich(kinds, addresses, agents, purposes).rulings
+    rulings = [
+        _with_history(enricher.judge, ruling, {verdict, *others})
+        for ruling, verdict, others in zip(alone, verdicts, reasons, strict=True)
+    ]
+    answers: list[list[Any]] = [
+        [ruling.verdict for ruling in rulings],
+        [ruling.reasons for ruling in rulings],
+        [ruling.evidence for ruling in rulings],
+        [enricher.version()] * len(rulings),
     ]
     client.insert("rerates", [*kept, *answers], column_names=_COLUMNS, column_oriented=True)
-    return list(zip(verdicts, answers[0], strict=True))
+    return [(before, ruling.verdict) for before, ruling in zip(verdicts, rulings, strict=True)]
 
 
-def _with_history(enricher: Enricher, finding: Finding, verdict: str, reasons: Sequence[str]) -> Finding:
-    for reason in BY_HISTORY.intersection((verdict, *reasons)):
-        finding = enricher.judge.also(finding, reason)
-    return finding
+def _with_history(judge: Judge, ruling: Ruling, reasons: set[str]) -> Ruling:
+    for reason in BY_HISTORY & reasons:
+        ruling = judge.also(ruling, reason)
+    return ruling

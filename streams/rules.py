@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from zlib import crc32
 
-from pixeltally.hit import Kind
+from pixeltally.hit import VALID, Kind
 from streams import sign
 from streams.agents import Agent
 from streams.fragment import fragment
 from streams.places import Place
-
-VALID = "valid"
 
 
 @dataclass(frozen=True)
@@ -143,27 +141,27 @@ _KINDS: dict[Kind, int] = {"open": sign.OPEN, "impression": 0, "view": 0, "click
 _PURPOSES = ("prefetch", "prerender", "preview")
 
 
-class Finding(NamedTuple):
+class Ruling(NamedTuple):
     """What the rules say of a request."""
 
-    verdict: str  #: `valid`, or the first of the reasons
+    verdict: str  #: `VALID`, or the first of the reasons
     reasons: tuple[str, ...]  #: in the order of primary reasons
     evidence: str  #: of an e-mail's open: machine, proxy or probable
     json: bytes  #: what a fact says of it: `,"verdict":"bot","reasons":["bot"],"rules_version":"…"`
 
 
 class Judge:
-    """Gives findings; each is made once."""
+    """Gives rulings; each is made once."""
 
     def __init__(self, version: str) -> None:
         """`version` of the rules and of all lists."""
         self._version = version
-        self._by_signs: dict[int, Finding] = {}
-        self._made: dict[tuple[tuple[str, ...], str], Finding] = {}
+        self._by_signs: dict[int, Ruling] = {}
+        self._made: dict[tuple[tuple[str, ...], str], Ruling] = {}
 
     def judge(
         self, kinds: Sequence[Kind], places: Sequence[Place], agents: Sequence[Agent], purposes: Sequence[str]
-    ) -> list[Finding]:
+    ) -> list[Ruling]:
         """What each request is found to be by itself."""
         signs = [
             place.signs | agent.signs | _KINDS[kind] for kind, place, agent in zip(kinds, places, agents, strict=True)
@@ -174,26 +172,26 @@ class Judge:
         try:
             return list(map(known.__getitem__, signs))
         except KeyError:
-            known.update({seen: self.find(reasons(seen), evidence(seen)) for seen in signs})
+            known.update({seen: self.rule(reasons(seen), evidence(seen)) for seen in signs})
             return list(map(known.__getitem__, signs))
 
-    def also(self, finding: Finding, reason: str) -> Finding:
-        """The finding with one more reason."""
-        return self.find((*finding.reasons, reason), finding.evidence)
+    def also(self, ruling: Ruling, reason: str) -> Ruling:
+        """The ruling with one more reason."""
+        return self.rule((*ruling.reasons, reason), ruling.evidence)
 
-    def find(self, reasons: Sequence[str], evidence: str) -> Finding:
-        """The finding that has these reasons."""
+    def rule(self, reasons: Sequence[str], evidence: str) -> Ruling:
+        """The ruling that has these reasons."""
         key = (tuple(reasons), evidence)
-        finding = self._made.get(key)
-        if finding is None:
-            finding = self._made[key] = self._make(*key)
-        return finding
+        ruling = self._made.get(key)
+        if ruling is None:
+            ruling = self._made[key] = self._make(*key)
+        return ruling
 
-    def _make(self, reasons: tuple[str, ...], evidence: str) -> Finding:
+    def _make(self, reasons: tuple[str, ...], evidence: str) -> Ruling:
         ordered = tuple(reason for reason in ORDER if reason in reasons)
         verdict = ordered[0] if ordered else VALID
         json = fragment(verdict=verdict, reasons=ordered, evidence=evidence, rules_version=self._version)
-        return Finding(verdict, ordered, evidence, json)
+        return Ruling(verdict, ordered, evidence, json)
 
 
 def reasons(signs: int) -> tuple[str, ...]:
