@@ -106,8 +106,8 @@ RULES = (
         "click-timing",
         1,
         "click-timing",
-        "a click less than 100 ms after the only impressions that it can belong to (streams/timing.py)",
-        "IAB/MRC click measurement guidelines (2009), invalid clicks; World Athletics rule 16.6: nobody reacts sooner",
+        "a click less than 100 ms after its ad unit's and visitor's first remembered impression (streams/timing.py)",
+        "IAB/MRC click measurement guidelines (2009), invalid clicks; World Athletics rule 16.6, false starts",
     ),
     Rule(
         "rate",
@@ -133,8 +133,6 @@ BY_HISTORY = frozenset(ORDER) - {rule.reason for rule in RULES if rule.applies}
 
 #: How an e-mail was opened, as far as a request tells; `confirmed`, by a click, is for SQL to say.
 MACHINE, PROXY, PROBABLE = "machine", "proxy", "probable"
-
-_MACHINES = sign.MAIL_MACHINE | sign.BOT | sign.CRAWLER | sign.NON_BROWSER | sign.DATACENTER | sign.PREFETCH
 
 _KINDS: dict[Kind, int] = {"open": sign.OPEN, "impression": 0, "view": 0, "click": 0, "conversion": 0}
 
@@ -205,7 +203,7 @@ def evidence(signs: int) -> str:
         return ""
     if signs & sign.MAIL_PROXY:
         return PROXY
-    return MACHINE if signs & _MACHINES else PROBABLE
+    return MACHINE if signs & sign.MAIL_MACHINE or set(reasons(signs)) - {"internal"} else PROBABLE
 
 
 def table_version() -> str:
