@@ -30,9 +30,14 @@ class Enriched(NamedTuple):
     places: list[Place]
     agents: list[Agent]
 
-    def fragments(self) -> list[bytes]:
-        """What each fact says of where and who: `,"country":"DE",…,"browser":"Chrome",…`, to stand within its line."""
-        return [place.json + agent.json for place, agent in zip(self.places, self.agents, strict=True)]
+    def facts(self, lines: Sequence[bytes], endings: Sequence[bytes]) -> list[bytes]:
+        """The hits' lines, each with what was found before its closing brace, which `endings` hold: `,"version":7}`."""
+        return [
+            b"".join((line[:-1], place.json, agent.json, ruling.json, ending))
+            for line, place, agent, ruling, ending in zip(
+                lines, self.places, self.agents, self.rulings, endings, strict=True
+            )
+        ]
 
 
 class Enricher:

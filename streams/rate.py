@@ -1,7 +1,8 @@
 """Visitors that ask for more than people do: too much of a campaign within a minute, or within a second.
 
-Rule: MRC IVT guidelines, activity-based filtration. Only what would be counted is judged: a request that is valid and
-no duplicate. What is over a limit is not counted in, so it takes no part in judging the next.
+Rule: MRC IVT guidelines, activity-based filtration. Only what is counted is judged: a request that is valid and no
+duplicate. Who is over a limit is so for the rest of that minute (of the hits' own time), from the next message on;
+what is over a limit is not counted.
 
 The limits, and why no office or phone network meets them. A reload is a duplicate, so what is left of a visitor's
 minute is about the number of different ad units seen. Who opens a page every five seconds, with five ad units of one
@@ -12,7 +13,10 @@ page with a dozen ad units of the campaign each, they would make 156: the limit 
 services put more people than that behind an address: they are not judged.
 """
 
-from collections.abc import Hashable
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
 
 from streams.memory import Memory
 
@@ -21,52 +25,80 @@ RATE, BURST = "rate", "burst"
 MINUTE_MS = 60_000
 SECOND_MS = 1000
 
-#: Requests of a visitor that are counted in one minute of the hits' own time.
+#: Counted requests of a visitor in one minute of the hits' own time that are nothing special.
 MOST_A_MINUTE = 1000
 
-#: So many counted requests in a row take a second or longer; rows begin with the second request of a minute.
+#: In one second; the first so many of a minute aside.
 MOST_A_SECOND = 200
 
-#: What is remembered of a visitor's minute in one number: how many were counted, and above it when the row began.
-_BITS = 16
-_COUNT = (1 << _BITS) - 1
+
+@dataclass(slots=True)
+class _Minute:
+    """What visitors were counted for in one minute."""
+
+    counted: Counter[Hashable] = field(default_factory=Counter)
+    seconds: Counter[tuple[Hashable, int]] = field(default_factory=Counter)  #: of those with many
+    over: dict[Hashable, str] = field(default_factory=dict)
 
 
 class Rates:
-    """What visitors were counted for in each minute, as far as it arrived in this minute of arrival or the last."""
+    """What visitors were counted for, as far as it arrived in this minute of arrival or the last."""
 
     def __init__(self) -> None:
-        self._minutes: Memory[int, dict[Hashable, int]] = Memory(MINUTE_MS)
-        self._minute = -1
-        self._young: dict[Hashable, int] = {}
-        self._old: dict[Hashable, int] = {}
+        self._minutes: Memory[int, _Minute] = Memory(MINUTE_MS)
+        self._anybody_over = False
 
     def turn(self, arrived_ms: int) -> None:
         """Move on to the time of arrival `arrived_ms`."""
         if self._minutes.turn(arrived_ms):
-            self._minute = -1
+            self._anybody_over = any(minute.over for minute in self._minutes.old.values())
 
-    def count(self, visitor: Hashable, ts_ms: int) -> str:
-        """Count a request in that is valid and no duplicate; or the reason for which it is over a limit.
+    def over(self, visitors: Sequence[Hashable], times: Sequence[int]) -> Mapping[int, str]:
+        """Whose requests of a message are over a limit, by index, and which; `visitors` of campaigns told apart."""
+        if not self._anybody_over:
+            return {}
+        found = {}
+        for index, (visitor, ts) in enumerate(zip(visitors, times, strict=True)):
+            for spans in (self._minutes.young, self._minutes.old):
+                minute = spans.get(ts // MINUTE_MS)
+                if minute is not None and visitor in minute.over:
+                    found[index] = minute.over[visitor]
+        return found
 
-        `visitor`: whatever tells visitors of the campaigns apart.
-        """
-        minute = ts_ms // MINUTE_MS
-        if minute != self._minute:
-            self._open(minute)
-        known = self._young.get(visitor, 0)
-        count = known & _COUNT
-        if count + (self._old.get(visitor, 0) & _COUNT if self._old else 0) >= MOST_A_MINUTE:
-            return RATE
-        if count % MOST_A_SECOND == 1:
-            began_ms, now_ms = known >> _BITS, ts_ms % MINUTE_MS
-            if count > 1 and abs(now_ms - began_ms) < SECOND_MS:
-                return BURST
-            known = now_ms << _BITS | count
-        self._young[visitor] = known + 1
-        return ""
+    def count(self, visitors: Sequence[Hashable], times: Sequence[int]) -> None:
+        """Count in a message's requests that are valid, no duplicates, and of somebody."""
+        if not times:
+            return
+        if min(times) // MINUTE_MS == max(times) // MINUTE_MS:
+            self._count(times[0] // MINUTE_MS, visitors, times)
+            return
+        by_minute = sorted(zip(times, visitors, strict=True), key=lambda each: each[0] // MINUTE_MS)
+        for minute, group in groupby(by_minute, lambda each: each[0] // MINUTE_MS):
+            of_minute = list(group)
+            self._count(minute, [visitor for _, visitor in of_minute], [ts for ts, _ in of_minute])
 
-    def _open(self, minute: int) -> None:
-        self._minute = minute
-        self._young = self._minutes.young.setdefault(minute, {})
-        self._old = self._minutes.old.get(minute, {})
+    def _count(self, minute: int, visitors: Sequence[Hashable], times: Sequence[int]) -> None:
+        young, old = self._minutes.young.get(minute), self._minutes.old.get(minute)
+        if young is None:
+            young = self._minutes.young[minute] = _Minute()
+        counted = young.counted
+        counted.update(visitors)
+        if old is None:
+            if max(map(counted.__getitem__, visitors)) > MOST_A_SECOND:
+                self._look_closer(young, _Minute(), visitors, times)
+        elif max(counted[visitor] + old.counted[visitor] for visitor in visitors) > MOST_A_SECOND:
+            self._look_closer(young, old, visitors, times)
+
+    def _look_closer(self, young: _Minute, old: _Minute, visitors: Sequence[Hashable], times: Sequence[int]) -> None:
+        """Count seconds of those who have asked for many, and find who is over a limit."""
+        for visitor, ts in zip(visitors, times, strict=True):
+            count = young.counted[visitor] + old.counted[visitor]
+            if count <= MOST_A_SECOND:
+                continue
+            second = (visitor, ts // SECOND_MS)
+            young.seconds[second] += 1
+            if count > MOST_A_MINUTE:
+                young.over[visitor] = RATE
+            elif young.seconds[second] + old.seconds[second] > MOST_A_SECOND:
+                young.over.setdefault(visitor, BURST)
+        self._anybody_over = self._anybody_over or bool(young.over)

@@ -113,14 +113,14 @@ RULES = (
         "rate",
         1,
         "rate",
-        "more than 1,000 counted requests of a campaign's visitor in a minute (streams/rate.py)",
+        "after more than 1,000 counted requests of a campaign's visitor in a minute, the rest of it (streams/rate.py)",
         _MRC + "activity-based filtration; RFC 7422 for how many people share an address",
     ),
     Rule(
         "burst",
         1,
         "burst",
-        "more than 200 counted requests of a campaign's visitor in a second (streams/rate.py)",
+        "after more than 200 counted requests of a campaign's visitor in a second, the rest of the minute",
         _MRC + "activity-based filtration; RFC 7422 for how many people share an address",
     ),
 )

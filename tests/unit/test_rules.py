@@ -90,22 +90,19 @@ def test_one_at_a_time_is_judged_like_a_column(enricher):
     for index, (kind, agent, ip, purpose) in enumerate(rows):
         alone = enricher.enrich([kind], [ip], [agent], [purpose])
         assert alone.rulings[0] == together.rulings[index]
-        assert alone.fragments()[0] == together.fragments()[index]
+        assert (alone.places, alone.agents) == ([together.places[index]], [together.agents[index]])
 
 
 def test_what_is_put_into_a_fact_is_json_that_says_the_same(enricher):
     found = enricher.enrich(["open", "impression"], ["3.5.140.1", "91.0.0.1"], ["curl/8", BROWSER], ["prefetch", ""])
-    bot, person = (
-        json.loads(b'{"id":"x"' + fragment + ruling.json + b"}")
-        for fragment, ruling in zip(found.fragments(), found.rulings, strict=True)
-    )
+    bot, person = map(json.loads, found.facts([b'{"id":"x"}', b'{"id":"y"}'], [b"}", b',"version":7}']))
     assert bot == {
         "id": "x", "country": "KR", "asn": 16509, "isp": "Amazon.com, Inc.", "browser": "curl",
         "verdict": "prefetch", "reasons": ["prefetch", "non-browser", "datacenter"], "evidence": "machine",
         "rules_version": enricher.version(),
     }  # fmt: skip
     assert person == {
-        "id": "x", "country": "DE", "asn": 3320, "isp": "Deutsche Telekom AG",
+        "id": "y", "version": 7, "country": "DE", "asn": 3320, "isp": "Deutsche Telekom AG",
         "browser": "Chrome", "os": "Windows", "device": "desktop",
         "verdict": "valid", "rules_version": enricher.version(),
     }  # fmt: skip
