@@ -73,8 +73,8 @@ class Agents:
         """The lists' versions, by package."""
         return {**bots.versions(), "ua-parser-builtins": version("ua-parser-builtins")}
 
-    def _read_all(self, user_agents: Sequence[str]) -> list[Agent]:
-        return [self._read(user_agent) for user_agent in user_agents]
+    def _read_all(self, user_agents: list[str]) -> dict[str, Agent]:
+        return {user_agent: self._read(user_agent) for user_agent in user_agents}
 
     def _read(self, user_agent: str) -> Agent:
         if not user_agent:

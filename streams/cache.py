@@ -10,8 +10,8 @@ Answer = TypeVar("Answer")
 class Cache(Generic[Question, Answer]):
     """Asks `answer` what it does not know yet, all of a column's new questions at once."""
 
-    def __init__(self, answer: Callable[[list[Question]], list[Answer]], most: int) -> None:
-        """`answer` gives an answer to each question, `most` is how many are kept."""
+    def __init__(self, answer: Callable[[list[Question]], dict[Question, Answer]], most: int) -> None:
+        """`answer` gives each question's answer, `most` is how many are kept."""
         self._answer = answer
         self._most = most
         self._known: dict[Question, Answer] = {}
@@ -30,5 +30,5 @@ class Cache(Generic[Question, Answer]):
         if len(known) + len(new) > self._most:
             known.clear()
             new = list(asked)
-        known.update(zip(new, self._answer(new), strict=True))
+        known.update(self._answer(new))
         return list(map(known.__getitem__, questions))

@@ -36,7 +36,6 @@ class Places:
         self._asn = self._systems.path_of(ASN)
         self._isp = self._systems.path_of(ISP)
         self._networks = Networks(internal)
-        self._isps: dict[int, str] = {0: ""}
         self._made: dict[tuple[object, int, str], Place] = {}
         self._cache = Cache(self._find, _MOST)
 
@@ -48,29 +47,28 @@ class Places:
         """When each list was made, YYYY-MM-DD; empty where it can't be read."""
         return {"iporigin": networks.date(), "asn": self._systems.date, "country": self._countries.date}
 
-    def _find(self, ips: list[str]) -> list[Place]:
+    def _find(self, ips: list[str]) -> dict[str, Place]:
+        found = dict.fromkeys(ips, NOWHERE)
         v4, v6 = _packed(ips)
         known = [*v4, *v6]
         asns = _numbers(self._systems.look_up(known, self._asn))
         kinds = self._networks.of_v4(v4.values(), asns[: len(v4)]) + self._networks.of_v6(v6.values(), asns[len(v4) :])
-        self._name(known, asns)
         keys = list(zip(self._countries.look_up(known, self._country), asns, kinds, strict=True))
-        made = self._made
-        made.update({key: self._make(*key) for key in keys if key not in made})
-        found = dict(zip(known, map(made.__getitem__, keys), strict=True))
-        return [found.get(ip, NOWHERE) for ip in ips]
+        try:
+            found.update(zip(known, map(self._made.__getitem__, keys), strict=True))
+        except KeyError:
+            for ip, key in zip(known, keys, strict=True):
+                found[ip] = self._made.get(key) or self._make(ip, key)
+        return found
 
-    def _name(self, ips: Sequence[str], asns: Sequence[int]) -> None:
-        """Learn the names of autonomous systems not met before: one has one name."""
-        new = {asn: ip for ip, asn in zip(ips, asns, strict=True) if asn not in self._isps}
-        if new:
-            names = self._systems.look_up(list(new.values()), self._isp)
-            self._isps.update(zip(new, (name if isinstance(name, str) else "" for name in names), strict=True))
-
-    def _make(self, country: object, asn: int, network: str) -> Place:
-        known, isp = country if isinstance(country, str) else "", self._isps[asn]
+    def _make(self, ip: str, key: tuple[object, int, str]) -> Place:
+        """The place, and that of all addresses with the same key: an autonomous system has one name."""
+        country, asn, network = key
+        (name,) = self._systems.look_up([ip], self._isp) if asn else (None,)
+        known, isp = country if isinstance(country, str) else "", name if isinstance(name, str) else ""
         json = fragment(country=known, asn=asn, isp=isp)
-        return Place(known, asn, isp, network, networks.SIGNS[network], json)
+        place = self._made[key] = Place(known, asn, isp, network, networks.SIGNS[network], json)
+        return place
 
 
 def _packed(ips: Sequence[str]) -> tuple[dict[str, bytes], dict[str, bytes]]:
