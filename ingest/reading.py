@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from ingest import order as rules
 from ingest.order import Order
 from ingest.query import fields
-from ingest.request import Request
+from ingest.request import MAX_PURPOSE_CHARS, Request
 from ingest.visitor import Unknown, visitors
 from pixeltally.hit import NAME_PATTERN, NOBODY, Hit, Kind
 from pixeltally.identity import hit_id
@@ -70,6 +70,7 @@ def reader(settings: Settings) -> Callable[[Request, str, int], Hit]:
             ip=who.ip,
             user_agent=who.user_agent,
             referer=who.referer,
+            purpose=request.purpose[:MAX_PURPOSE_CHARS],
             params=_params(route, query, who.number == NOBODY, order),
             order=order.order,
             value=order.value,

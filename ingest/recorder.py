@@ -90,6 +90,7 @@ def _line(ts: int, environ: dict[str, Any], refused: str, postback: dict[str, st
             referer=_header(environ, "HTTP_REFERER"),
             gpc=environ.get("HTTP_SEC_GPC", "")[:MAX_FLAG_CHARS],
             dnt=environ.get("HTTP_DNT", "")[:MAX_FLAG_CHARS],
+            purpose=_purpose(environ),
             postback=postback is not None,
             refused=refused,
         )
@@ -99,6 +100,11 @@ def _line(ts: int, environ: dict[str, Any], refused: str, postback: dict[str, st
 def _header(environ: dict[str, Any], name: str) -> str:
     value = environ.get(name)
     return text(value)[:MAX_CHARS] if value else ""
+
+
+def _purpose(environ: dict[str, Any]) -> str:
+    said = environ.get("HTTP_SEC_PURPOSE", "") + environ.get("HTTP_PURPOSE", "") + environ.get("HTTP_X_MOZ", "")
+    return text(said)[: request.MAX_PURPOSE_CHARS] if said else ""
 
 
 def text(value: str) -> str:

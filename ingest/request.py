@@ -5,6 +5,9 @@ The web workers and the nginx front write the same lines, so that one reader cou
 
 import msgspec
 
+#: Of what a request says it is for.
+MAX_PURPOSE_CHARS = 64
+
 
 class Request(msgspec.Struct, omit_defaults=True):
     """A request that was answered."""
@@ -18,6 +21,7 @@ class Request(msgspec.Struct, omit_defaults=True):
     referer: str = ""
     gpc: str = ""  #: Sec-GPC
     dnt: str = ""  #: DNT
+    purpose: str = ""  #: Sec-Purpose, Purpose and X-Moz, one behind the other
     method: str = "GET"  #: nginx writes down every request that it answers
     postback: bool = False  #: reported by the advertiser's server, whose token was right
     refused: str = ""  #: why it must not be counted, where the answer already said no

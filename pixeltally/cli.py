@@ -21,6 +21,7 @@ _PLACES = {
     "ingest": "ingest.commands",
     "nginx": "ingest.commands",
     "streams": "streams.commands",
+    "rules": "streams.commands",
     "sink": "sinks.commands",
     "live": "dashboards.commands",
 }

@@ -39,6 +39,7 @@ class Hit(msgspec.Struct, omit_defaults=True, gc=False):
     ip: str = ""
     user_agent: str = ""
     referer: str = ""
+    purpose: str = ""  #: of a request for something not shown yet: `prefetch`, as the browser says it
     params: dict[str, str] = {}
     order: str = ""  #: of a conversion: what tells it from others of its campaign
     value: Amount = ""
@@ -49,9 +50,18 @@ class Hit(msgspec.Struct, omit_defaults=True, gc=False):
 class Fact(Hit, omit_defaults=True, kw_only=True, gc=False):
     """A hit with what streams found: a line of `pixeltally.facts`."""
 
-    verdict: str  #: `VALID`, or why it is invalid traffic
+    verdict: str  #: `VALID`, or the first of the reasons why it is invalid traffic
     version: int  #: offset of the message that it was judged at; the highest wins
+    reasons: list[str] = []  #: all of them, the verdict first
+    rules_version: str = ""  #: of the rules and of the lists that they rest on
     duplicate: bool = False
+    evidence: str = ""  #: of an e-mail's open: machine, proxy or probable
+    country: str = ""  #: ISO 3166-1 alpha-2
+    asn: int = 0  #: number of the address's autonomous system
+    isp: str = ""  #: whose that is
+    browser: str = ""
+    os: str = ""
+    device: str = ""  #: desktop, mobile, tablet, tv, console
     impression_id: str = ""  #: of a click: the impression that it followed
     seconds_to_click: float = 0.0
     seconds_to_conversion: float | None = None  #: of a conversion that named no click, and whose click was found

@@ -146,6 +146,11 @@ class Settings:
         "requests with Sec-GPC: 1 or DNT: 1: ignore the header, or count them as anonymous",
         _choice("ignore", "anonymous"),
     )
+    geo_country_mmdb: str = _setting("", "MMDB file that says the country of an address; unset: the one installed")
+    geo_asn_mmdb: str = _setting("", "MMDB file that says an address's network and ISP; unset: the one installed")
+    internal: tuple[Network, ...] = _setting(
+        "", "CIDRs, comma-separated, of your own tests: their hits have the verdict internal", _networks
+    )
     retention_days: int = _setting("400", "days that facts are kept; 0 keeps them for ever", _natural)
 
     @classmethod

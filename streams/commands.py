@@ -1,7 +1,13 @@
-"""Commands of the streams tier."""
+"""Commands of the streams tier: itself, and the rules that it judges by."""
+
+from datetime import datetime
+
+import click
 
 from pixeltally.command import command
 from pixeltally.settings import Settings
+
+_DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @command()
@@ -14,3 +20,55 @@ def streams(settings: Settings) -> None:
     from streams import worker
 
     worker.run(settings)
+
+
+@click.group()
+def rules() -> None:
+    """Rules of invalid traffic."""
+
+
+@command(of=rules)
+def rules_list(settings: Settings) -> None:
+    """List the rules in the order of primary reasons, and the lists that they rest on.
+
+    \b
+    Example: pixeltally rules list
+    """
+    from streams.enrich import Enricher
+    from streams.rules import RULES
+
+    enricher = Enricher(settings)
+    rows = [(rule.name, str(rule.version), rule.reason or "not recorded", rule.source) for rule in RULES]
+    _print([("rule", "version", "reason", "source"), *rows])
+    click.echo()
+    _print([("list", "version"), *((name, version or "can't be read") for name, version in enricher.lists().items())])
+    click.echo(f"\nrules_version: {enricher.version()}")
+
+
+@command(
+    click.option("--from", "first", type=_DAY, metavar="DATE", required=True, help="The first day, in UTC."),
+    click.option("--to", "last", type=_DAY, metavar="DATE", required=True, help="The last day, in UTC."),
+    of=rules,
+)
+def rules_rerun(settings: Settings, first: datetime, last: datetime) -> None:
+    """Rate facts by today's rules, into the table rerates; what they were found to be first stays as it is.
+
+    \b
+    Example: pixeltally rules rerun --from 2026-11-01 --to 2026-11-30
+    """
+    from pixeltally.database import connect
+    from streams.enrich import Enricher
+    from streams.rerun import rerun
+
+    enricher = Enricher(settings)
+    changes = rerun(connect(settings), enricher, first.date(), last.date())
+    rows = [(before, after, f"{count:,}") for (before, after), count in sorted(changes.items())]
+    _print([("first", "now", "hits"), *rows])
+    click.echo(f"\nrules_version: {enricher.version()}")
+
+
+def _print(rows: list[tuple[str, ...]]) -> None:
+    """A table whose first row is its head."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -58,6 +58,8 @@ REQUESTS = [
     (b"GET", b"/p/a/b/c.gif", AGENT + b"X-Forwarded-For: 2001:db8::7\r\n"),
     (b"GET", b"/p/a/b/c.gif", AGENT + b'Forwarded: for="[2001:db8::8]:99";proto=https\r\n'),
     (b"GET", b"/p/a/b/c.gif", AGENT + b"X-Forwarded-For: nonsense\r\n"),
+    (b"GET", b"/p/a/b/c.gif", AGENT + b"Sec-Purpose: prefetch;prerender\r\nPurpose: prefetch\r\n"),
+    (b"GET", b"/p/a/b/c.gif", AGENT + b"X-Moz: " + b"prefetch" * 20 + b"\r\n"),
     (b"HEAD", b"/p/a/b/c.gif", AGENT),
     (b"POST", b"/p/a/b/c.gif", b"Content-Length: 0\r\n"),
     (b"GET", link("acme/spring/banner").encode(), AGENT + b"X-Forwarded-For: 203.0.113.7\r\n"),

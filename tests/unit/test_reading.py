@@ -24,6 +24,12 @@ def test_a_pixel_request_becomes_an_impression():
     assert (hit.node, hit.seq) == ("node", 7)
 
 
+def test_what_a_request_says_it_is_for_is_kept_to_64_characters():
+    assert read("/p/a/b/c.gif", purpose="prefetch;prerenderprefetch").purpose == "prefetch;prerenderprefetch"
+    assert read("/p/a/b/c.gif", purpose="x" * 100).purpose == "x" * 64
+    assert read("/p/a/b/c.gif").purpose == ""
+
+
 @pytest.mark.parametrize(("event", "kind"), [("impression", "impression"), ("open", "open"), ("view", "view")])
 def test_events(event, kind):
     assert read(f"/p/a/b/c.png?e={event}").kind == kind

@@ -1,0 +1,97 @@
+"""Where an address is and whose: country, autonomous system, ISP, and the kind of network."""
+
+from collections.abc import Sequence
+from socket import AF_INET, AF_INET6, inet_pton
+from typing import NamedTuple
+
+from streams import networks, sign
+from streams.cache import Cache
+from streams.fragment import fragment
+from streams.mmdb import ASN, COUNTRY, ISP, Table
+from streams.networks import Network, Networks
+
+#: Addresses remembered; about 200 bytes each.
+_MOST = 250_000
+
+
+class Place(NamedTuple):
+    """What is known of an address."""
+
+    country: str  #: ISO 3166-1 alpha-2
+    asn: int
+    isp: str
+    network: str  #: a key of `streams.networks.SIGNS`
+    signs: int  #: see `streams.sign`
+    json: bytes  #: what a fact says of it: `,"country":"DE","asn":3320,"isp":"…"`
+
+
+class Places:
+    """Looks addresses up; what can't be known stays empty."""
+
+    def __init__(self, country_mmdb: str = "", asn_mmdb: str = "", internal: Sequence[Network] = ()) -> None:
+        """Paths of MMDB files; empty: those of the default set. `internal`: the installation's own ranges."""
+        self._countries = Table(country_mmdb, "user-country.mmdb")
+        self._systems = Table(asn_mmdb, "origin-asn.mmdb")
+        self._country = self._countries.path_of(COUNTRY)
+        self._asn = self._systems.path_of(ASN)
+        self._isp = self._systems.path_of(ISP)
+        self._networks = Networks(internal)
+        self._made: dict[tuple[object, int, str], Place] = {}
+        self._cache = Cache(self._find, _MOST)
+
+    def look_up(self, ips: Sequence[str]) -> list[Place]:
+        """The place of each address; empty ones, and what is no address, are nowhere."""
+        return self._cache.look_up(ips)
+
+    def dates(self) -> dict[str, str]:
+        """When each list was made, YYYY-MM-DD; empty where it can't be read."""
+        return {"iporigin": networks.date(), "asn": self._systems.date, "country": self._countries.date}
+
+    def _find(self, ips: list[str]) -> dict[str, Place]:
+        found = dict.fromkeys(ips, NOWHERE)
+        v4, v6 = _packed(ips)
+        known = [*v4, *v6]
+        asns = _numbers(self._systems.look_up(known, self._asn))
+        kinds = self._networks.of_v4(v4.values(), asns[: len(v4)]) + self._networks.of_v6(v6.values(), asns[len(v4) :])
+        keys = list(zip(self._countries.look_up(known, self._country), asns, kinds, strict=True))
+        try:
+            found.update(zip(known, map(self._made.__getitem__, keys), strict=True))
+        except KeyError:
+            for ip, key in zip(known, keys, strict=True):
+                found[ip] = self._made.get(key) or self._make(ip, key)
+        return found
+
+    def _make(self, ip: str, key: tuple[object, int, str]) -> Place:
+        """The place, and that of all addresses with the same key: an autonomous system has one name."""
+        country, asn, network = key
+        (name,) = self._systems.look_up([ip], self._isp) if asn else (None,)
+        known, isp = country if isinstance(country, str) else "", name if isinstance(name, str) else ""
+        json = fragment(country=known, asn=asn, isp=isp)
+        place = self._made[key] = Place(known, asn, isp, network, networks.SIGNS[network], json)
+        return place
+
+
+def _packed(ips: Sequence[str]) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """The addresses among `ips` as bytes: of IPv4, and of IPv6."""
+    v4, v6 = {}, {}
+    for ip in ips:
+        try:
+            if ":" in ip:
+                v6[ip] = inet_pton(AF_INET6, ip)
+            else:
+                v4[ip] = inet_pton(AF_INET, ip)
+        except (OSError, ValueError):
+            continue
+    return v4, v6
+
+
+def _numbers(asns: Sequence[object]) -> list[int]:
+    """Numbers of autonomous systems, which some files write as `AS3320`."""
+    return [asn if type(asn) is int else _number(asn) for asn in asns]
+
+
+def _number(asn: object) -> int:
+    return int(asn[2:]) if isinstance(asn, str) and asn[2:].isdecimal() else 0
+
+
+NOWHERE = Place("", 0, "", "", sign.NO_ADDRESS, b"")
