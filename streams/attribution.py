@@ -52,6 +52,10 @@ class Attribution:
                 leaders[index] = leader
         return leaders, corrections
 
+    def first(self, pixel: int | None) -> Leader:
+        """The earliest impression of this ad unit and visitor that is remembered. Raises ValueError where none is."""
+        return self._clicks.first(pixel)
+
     def remember(self, columns: Columns, leaders: dict[int, Leader], facts: Sequence[bytes]) -> None:
         """Remember the facts of those that may have to be said again."""
         for index, trail, key in self._followers(columns):

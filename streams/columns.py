@@ -8,23 +8,21 @@ from pixeltally.hit import IMAGE_KINDS, NOBODY, Hit
 
 @dataclass(frozen=True)
 class Columns:
-    """What every hit has, and what was found of it."""
+    """What every hit has."""
 
     hits: Sequence[Hit]
     times: list[int]
     units: list[int]  #: number of the ad unit; `registry.NOT_COUNTED` where it is not counted
-    verdicts: list[str]
     pixels: list[int | None]  #: (ad unit, visitor); None for what is like no other
     actions: list[int]  #: which ones are clicks and conversions, by index
 
     @classmethod
-    def of(cls, hits: Sequence[Hit], units: list[int], verdicts: list[str]) -> "Columns":
-        """The columns of hits with these units and verdicts."""
+    def of(cls, hits: Sequence[Hit], units: list[int]) -> "Columns":
+        """The columns of hits with these units."""
         return cls(
             hits,
             [hit.ts for hit in hits],
             units,
-            verdicts,
             [
                 unit << 64 | hit.visitor if unit and hit.visitor != NOBODY else None
                 for hit, unit in zip(hits, units, strict=True)

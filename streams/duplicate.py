@@ -7,18 +7,18 @@ an order converts once, however long ago it is remembered. Nobody's requests are
 invalid traffic is neither counted nor a duplicate.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from pixeltally.hit import VALID, Fact
 from streams.columns import Columns
 from streams.memory import Memory
 
 
-def mark(columns: Columns, counted: Memory[Hashable, int], window_ms: int) -> list[bool]:
+def mark(columns: Columns, verdicts: Sequence[str], counted: Memory[Hashable, int], window_ms: int) -> list[bool]:
     """Which hits are duplicates; `counted` (what by → time of the last counted request) is moved forward."""
     young, old = counted.young, counted.old
     result = []
-    for key, ts in zip(_keys(columns), columns.times, strict=True):
+    for key, ts in zip(_keys(columns, verdicts), columns.times, strict=True):
         duplicate = False
         if key is not None:
             last = young.get(key)
@@ -33,12 +33,12 @@ def mark(columns: Columns, counted: Memory[Hashable, int], window_ms: int) -> li
 
 def recall(columns: Columns, facts: list[Fact], counted: Memory[Hashable, int]) -> None:
     """Remember what facts say was counted."""
-    for key, fact in zip(_keys(columns), facts, strict=True):
+    for key, fact in zip(_keys(columns, [fact.verdict for fact in facts]), facts, strict=True):
         if key is not None and not fact.duplicate:
             counted.young[key] = fact.ts
 
 
-def _keys(columns: Columns) -> list[Hashable | None]:
+def _keys(columns: Columns, verdicts: Sequence[str]) -> list[Hashable | None]:
     """What each hit is a duplicate by; None for what is invalid or like no other."""
     keys: list[Hashable | None] = [*columns.pixels]
     for index in columns.actions:
@@ -47,4 +47,4 @@ def _keys(columns: Columns) -> list[Hashable | None]:
             keys[index] = None if pixel is None else ~pixel
         elif hit.order:
             keys[index] = (columns.units[index], hit.order)
-    return [key if verdict == VALID else None for key, verdict in zip(keys, columns.verdicts, strict=True)]
+    return [key if verdict == VALID else None for key, verdict in zip(keys, verdicts, strict=True)]

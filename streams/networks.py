@@ -29,6 +29,9 @@ SIGNS = {
     "": 0,
 }
 
+#: Kinds with more people behind an address than any limit foresees.
+SHARED = frozenset({"relay", "proxy"})
+
 #: What iporigin's kinds are to us. Browsers leave from CDNs' edges only through relays: iCloud Private Relay, WARP.
 _KINDS = {"hosting": "datacenter", "bot": "crawler", "cdn": "relay", "vpn": "relay", "tor": "relay"}
 

@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from pixeltally import topics
 from pixeltally.settings import Settings
+from streams.enrich import Enricher
 from streams.tally import Head, Rules, Tally
 
 HEAD = "head"
@@ -20,7 +21,7 @@ HEAD = "head"
 _POLL_S = 10.0
 
 
-def restore(settings: Settings, partition: int) -> Tally:
+def restore(settings: Settings, enricher: Enricher, partition: int) -> Tally:
     """The tally of `partition` as its last worker left it; a new one where there was none.
 
     Raises KafkaException where the broker can't be read.
@@ -40,12 +41,12 @@ def restore(settings: Settings, partition: int) -> Tally:
         low, high = consumer.get_watermark_offsets(TopicPartition(topics.FACTS, partition), timeout=_POLL_S)
         if low == high:
             first, _ = consumer.get_watermark_offsets(TopicPartition(topics.HITS, partition), timeout=_POLL_S)
-            return Tally(partition, rules, Head(first - 1, 0, 0))
+            return Tally(partition, rules, enricher, Head(first - 1, 0, 0))
         last = _head(next(_read(consumer, partition, high - 1, high)))
         start = TopicPartition(topics.FACTS, partition, max(last.memory_start_ms(rules), 0))
         since = consumer.offsets_for_times([start], timeout=_POLL_S)[0].offset
         since = max(since, low) if since >= 0 else high - 1
-        tally = Tally(partition, rules, last)
+        tally = Tally(partition, rules, enricher, last)
         for message in _read(consumer, partition, since, high):
             tally.recall(_head(message), message.value() or b"")
         return tally

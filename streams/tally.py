@@ -10,14 +10,18 @@ from dataclasses import dataclass
 import msgspec
 
 from pixeltally import metrics
-from pixeltally.hit import VALID, Fact, Minute
+from pixeltally.hit import VALID, Fact, Hit, Minute
 from pixeltally.settings import Settings
-from streams import duplicate, redelivery
+from streams import duplicate, redelivery, timing
 from streams.attribution import Attribution, joined
 from streams.batch import Batch
 from streams.columns import Columns
+from streams.enrich import Enriched, Enricher
 from streams.memory import Memory
+from streams.networks import SHARED
+from streams.rate import Rates
 from streams.registry import NOT_COUNTED, UNREGISTERED, Registry, unit_of
+from streams.rules import Ruling
 from streams.trail import Leader
 from streams.window import AHEAD_MS, MINUTE_MS, Windows
 
@@ -65,16 +69,19 @@ class Head(msgspec.Struct):
     def memory_start_ms(self, rules: Rules) -> int:
         """No fact that the broker took before this matters to the messages that follow."""
         remembered = (self.arrived // rules.memory_ms - 1) * rules.memory_ms
+        rated = (self.arrived // MINUTE_MS - 1) * MINUTE_MS
         untold = self.told_watermark - rules.lateness_ms - 2 * MINUTE_MS - AHEAD_MS
-        return min(remembered, untold)
+        return min(remembered, rated, untold)
 
 
 class Tally:
     """The running count of one partition."""
 
-    def __init__(self, partition: int, rules: Rules, head: Head) -> None:
+    def __init__(self, partition: int, rules: Rules, enricher: Enricher, head: Head) -> None:
         self.head = head
         self._rules = rules
+        self._enricher = enricher
+        self._rates = Rates()
         self._counted: Memory[Hashable, int] = Memory(rules.memory_ms)
         self._attribution = Attribution(rules.memory_ms, rules.attribution_window_ms)
         # A minute that began before what is recalled may lack hits, but has been told: it counts as closed.
@@ -94,14 +101,23 @@ class Tally:
         self._turn(batch.arrived)
         batch.keep(redelivery.fresh(batch.hits, head.nodes))
         units = self._registry.numbers(batch.hits)
-        columns = Columns.of(batch.hits, units, [VALID if unit else UNREGISTERED for unit in units])
-        duplicates = duplicate.mark(columns, self._counted, rules.duplicate_window_ms)
+        columns = Columns.of(batch.hits, units)
         leaders, corrections = self._attribution.join(columns, batch.offset)
-        facts = _facts(batch, columns, duplicates, leaders)
+        enriched = self._enricher.enrich(
+            [hit.kind for hit in batch.hits],
+            [hit.ip for hit in batch.hits],
+            [hit.user_agent for hit in batch.hits],
+            [hit.purpose for hit in batch.hits],
+        )
+        rulings = self._rule(columns, enriched, leaders)
+        verdicts = [ruling.verdict for ruling in rulings]
+        duplicates = duplicate.mark(columns, verdicts, self._counted, rules.duplicate_window_ms)
+        self._rate(columns, verdicts, duplicates)
+        facts = _facts(batch, enriched, rulings, duplicates, leaders)
         self._attribution.remember(columns, leaders, facts)
-        late = self._windows.add(columns, duplicates, leaders, batch.arrived)
+        late = self._windows.add(columns, verdicts, duplicates, leaders, batch.arrived)
         for index in late:
-            self._windows.recount(columns.hits[index], columns.verdicts[index], batch.offset)
+            self._windows.recount(columns.hits[index], verdicts[index], batch.offset)
         for correction in corrections:
             self._attribute(correction.fact, correction.first, batch.offset)
         head.watermark = max([head.watermark, *(ts for ts in columns.times if ts <= batch.arrived)])
@@ -134,13 +150,43 @@ class Tally:
         """What `tell` gave last is in Kafka: nobody has to tell it again."""
         self.head.told_offset, self.head.told_watermark = self.head.offset, self.head.watermark
 
+    def _rule(self, columns: Columns, enriched: Enriched, leaders: Mapping[int, Leader]) -> list[Ruling]:
+        """What the rules say of each hit, by itself and by what came before it."""
+        judge, rulings = self._enricher.judge, enriched.rulings
+        over = self._rates.over(_people(columns.hits), columns.times)
+        for index, reason in over.items():
+            if enriched.places[index].network not in SHARED:
+                rulings[index] = judge.also(rulings[index], reason)
+        for index in leaders:
+            if columns.hits[index].kind == "click":
+                first, _ = self._attribution.first(columns.pixels[index])
+                if timing.too_soon(columns.times[index], first):
+                    rulings[index] = judge.also(rulings[index], timing.REASON)
+        for index, unit in enumerate(columns.units):
+            if unit == NOT_COUNTED:
+                rulings[index] = judge.also(rulings[index], UNREGISTERED)
+        return rulings
+
+    def _rate(self, columns: Columns, verdicts: Sequence[str], duplicates: Sequence[bool]) -> None:
+        """Count in what is counted, so that rates are known to the messages that follow."""
+        counted = [
+            index
+            for index, (pixel, verdict, duplicate) in enumerate(zip(columns.pixels, verdicts, duplicates, strict=True))
+            if pixel is not None and verdict == VALID and not duplicate
+        ]
+        self._rates.count(
+            _people([columns.hits[index] for index in counted]), [columns.times[index] for index in counted]
+        )
+
     def _recall_facts(self, facts: list[Fact], lines: Sequence[bytes], head: Head) -> None:
         columns = self._recall_columns(facts)
         duplicate.recall(columns, facts, self._counted)
         leaders = self._attribution.recall(columns, facts, lines)
-        for index in self._windows.add(columns, [fact.duplicate for fact in facts], leaders, head.arrived):
+        verdicts, duplicates = [fact.verdict for fact in facts], [fact.duplicate for fact in facts]
+        self._rate(columns, verdicts, duplicates)
+        for index in self._windows.add(columns, verdicts, duplicates, leaders, head.arrived):
             if head.offset > self._told_offset:
-                self._windows.recount(facts[index], facts[index].verdict, head.offset)
+                self._windows.recount(facts[index], verdicts[index], head.offset)
 
     def _recall_corrections(self, facts: list[Fact], lines: Sequence[bytes], head: Head) -> None:
         for fact, line in zip(facts, lines, strict=True):
@@ -151,7 +197,7 @@ class Tally:
         units = [
             NOT_COUNTED if fact.verdict == UNREGISTERED else self._registry.recall(unit_of(fact)) for fact in facts
         ]
-        return Columns.of(facts, units, [fact.verdict for fact in facts])
+        return Columns.of(facts, units)
 
     def _attribute(self, fact: Fact, first: bool, offset: int) -> None:
         """Have the minute of a corrected click count it as attributed."""
@@ -161,22 +207,32 @@ class Tally:
                 self._windows.recount(fact, fact.verdict, offset)
 
     def _turn(self, arrived_ms: int) -> None:
+        self._rates.turn(arrived_ms)
         self._counted.turn(arrived_ms)
         self._attribution.turn(arrived_ms)
         self._registry.turn(arrived_ms)
 
 
-def _facts(batch: Batch, columns: Columns, duplicates: Sequence[bool], leaders: Mapping[int, Leader]) -> list[bytes]:
+def _people(hits: Sequence[Hit]) -> list[Hashable]:
+    """The visitors of campaigns."""
+    return [(hit.advertiser, hit.campaign, hit.visitor) for hit in hits]
+
+
+def _facts(
+    batch: Batch,
+    enriched: Enriched,
+    rulings: Sequence[Ruling],
+    duplicates: Sequence[bool],
+    leaders: Mapping[int, Leader],
+) -> list[bytes]:
     """The hit lines as they are, each with what was found put in before its closing brace."""
-    endings = {
-        (verdict, duplicate): b',"verdict":"%b","version":%d%b}'
-        % (verdict.encode(), batch.offset, b',"duplicate":true' if duplicate else b"")
-        for verdict in {*columns.verdicts}
-        for duplicate in (False, True)
-    }
+    version = b',"version":%d' % batch.offset
+    endings = {False: version + b"}", True: version + b',"duplicate":true}'}
     facts = [
-        line.rstrip()[:-1] + endings[judged]
-        for line, judged in zip(batch.lines, zip(columns.verdicts, duplicates, strict=True), strict=True)
+        line.rstrip()[:-1] + place.json + agent.json + ruling.json + endings[is_duplicate]
+        for line, place, agent, ruling, is_duplicate in zip(
+            batch.lines, enriched.places, enriched.agents, rulings, duplicates, strict=True
+        )
     ]
     for index, leader in leaders.items():
         facts[index] = facts[index][:-1] + joined(batch.hits[index], leader) + b"}"

@@ -67,6 +67,11 @@ class Trail:
                 latest = known[before - 1]
         return latest if latest and ts - latest[0] <= self._window_ms else None
 
+    def first(self, key: Hashable) -> Leader:
+        """The earliest leader that is remembered. Raises ValueError where none is."""
+        known = (self._leaders.old.get(key), self._leaders.young.get(key))
+        return min(leaders[0] for leaders in known if leaders)
+
     def follow(self, key: Hashable, follower: Follower) -> None:
         """Remember a follower."""
         self._followers.young.setdefault(key, []).append(follower)

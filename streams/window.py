@@ -59,7 +59,14 @@ class Windows:
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, columns: Columns, duplicates: Sequence[bool], leaders: Container[int], arrived_ms: int) -> list[int]:
+    def add(
+        self,
+        columns: Columns,
+        verdicts: Sequence[str],
+        duplicates: Sequence[bool],
+        leaders: Container[int],
+        arrived_ms: int,
+    ) -> list[int]:
         """Count hits, which the broker took at `arrived_ms`, into their minutes; the indexes of those out of time.
 
         `leaders` holds the indexes of clicks that are attributed.
@@ -69,14 +76,14 @@ class Windows:
         late = [index for index, ts in enumerate(columns.times) if not earliest <= ts <= latest]
         done = {*late, *columns.actions}
         for index in columns.actions:
-            hit, verdict = columns.hits[index], columns.verdicts[index]
+            hit, verdict = columns.hits[index], verdicts[index]
             if earliest <= hit.ts <= latest:
                 window = self._window(_place(hit, verdict))
                 if verdict == VALID and not duplicates[index]:
                     window.add_action(hit, index in leaders)
         windows: dict[int, Window] = {}
         for index, (place, hit, verdict, duplicate) in enumerate(
-            zip(places, columns.hits, columns.verdicts, duplicates, strict=True)
+            zip(places, columns.hits, verdicts, duplicates, strict=True)
         ):
             if index in done:
                 continue

@@ -24,6 +24,7 @@ from pixeltally.hit import Dead
 from pixeltally.process import say_ready
 from pixeltally.settings import Settings
 from streams.batch import parse
+from streams.enrich import Enricher
 from streams.poison import Poison, Poisoned
 from streams.restore import HEAD, restore
 from streams.tally import Tally
@@ -114,6 +115,7 @@ class Worker:
     def __init__(self, app: faust.App, settings: Settings) -> None:
         self._app = app
         self._settings = settings
+        self._enricher = Enricher(settings)
         self._tallies: dict[int, Tally] = {}
         self._said_ready = False
         self._busy = asyncio.Lock()
@@ -209,7 +211,7 @@ class Worker:
         tally = self._tallies.get(partition)
         if tally is None:
             with timed("restore"):
-                tally = await asyncio.to_thread(restore, self._settings, partition)
+                tally = await asyncio.to_thread(restore, self._settings, self._enricher, partition)
             self._tallies[partition] = tally
         return tally
 

@@ -7,18 +7,20 @@ from decimal import Decimal
 IMAGES = ("impression", "open", "view")
 
 
-def judge(messages, duplicate_ms, attribution_ms, memory_ms, *, advertisers=(), max_units=10**9):
+def judge(messages, duplicate_ms, attribution_ms, memory_ms, *, advertisers=(), max_units=10**9, rule=None):
     """Facts of one partition's messages [(arrived, [hit dict])]: {id: (hit, verdict, duplicate, leader's id or '')}.
 
     Hits that were shipped twice (same node and seq) count once. What arrived two or more memory spans apart knows
     nothing of each other, as documented. Ad units of advertisers that are not let in, and those beyond `max_units`
     that are not forgotten, are unregistered: their hits are no duplicates and nothing follows or is followed by them.
-    A click's leader is its impression; that of a conversion which names no click is its click.
+    `rule(hit)` says what else a request's verdict is by itself; what isn't valid is neither counted nor a duplicate.
+    A click's leader is its impression; that of a conversion which names no click is its click. A click less than
+    100 ms after the first impression known when its message came is invalid.
     """
     shipped, facts, counted, admitted = set(), {}, defaultdict(list), {}
     impressions, clicks, followers = defaultdict(list), defaultdict(list), []
     for arrived, hits in messages:
-        span = arrived // memory_ms
+        span, registered = arrived // memory_ms, []
         for hit in hits:
             if (hit["node"], hit["seq"]) in shipped:
                 continue
@@ -30,27 +32,31 @@ def judge(messages, duplicate_ms, attribution_ms, memory_ms, *, advertisers=(), 
                 facts[hit["id"]] = (hit, "unregistered", False, "")
                 continue
             admitted[unit] = span
-            pixel, is_image = (unit, hit["visitor"]), hit["kind"] in IMAGES
-            order = hit.get("order") if hit["kind"] == "conversion" else None
-            same = (unit, "order", order) if order else (pixel, hit["kind"] == "click")
-            last = [ts for seen, ts in counted[same] if seen >= span - 1][-1:]
-            if order:
-                duplicate = bool(last)
-            else:
-                duplicate = hit["visitor"] != 0 and bool(last) and abs(hit["ts"] - last[0]) < duplicate_ms
-            if not duplicate:
-                counted[same].append((span, hit["ts"]))
-            facts[hit["id"]] = (hit, "valid", duplicate, "")
+            pixel, person = (unit, hit["visitor"]), (hit["advertiser"], hit["campaign"], hit["visitor"])
+            registered.append((hit, unit, pixel))
             if hit["visitor"] == 0:
                 continue
-            person = (hit["advertiser"], hit["campaign"], hit["visitor"])
-            if is_image:
+            if hit["kind"] in IMAGES:
                 impressions[pixel].append((hit["ts"], hit["id"], span))
             elif hit["kind"] == "click":
                 clicks[person].append((hit["ts"], hit["id"], span))
                 followers.append((hit["id"], span, impressions, pixel))
             elif not hit.get("click_id"):
                 followers.append((hit["id"], span, clicks, person))
+        for hit, unit, pixel in registered:
+            verdict = rule(hit) if rule else "valid"
+            if verdict == "valid" and hit["kind"] == "click":
+                seen = [ts for ts, _, seen in impressions[pixel] if seen >= span - 1]
+                follows = any(0 <= hit["ts"] - ts <= attribution_ms for ts in seen)
+                verdict = "click-timing" if follows and hit["ts"] - min(seen) < 100 else "valid"
+            order = hit.get("order") if hit["kind"] == "conversion" else None
+            same = (unit, "order", order) if order else (pixel, hit["kind"] == "click")
+            last = [ts for seen, ts in counted[same] if seen >= span - 1][-1:]
+            near = bool(last) and (bool(order) or abs(hit["ts"] - last[0]) < duplicate_ms)
+            duplicate = verdict == "valid" and near and (bool(order) or hit["visitor"] != 0)
+            if verdict == "valid" and not duplicate:
+                counted[same].append((span, hit["ts"]))
+            facts[hit["id"]] = (hit, verdict, duplicate, "")
     for id, span, leaders, key in followers:
         hit, verdict, duplicate, _ = facts[id]
         known = [

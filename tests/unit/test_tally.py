@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixeltally.hit import Fact
+from pixeltally.settings import Settings
 from streams.batch import parse
+from streams.enrich import Enricher
 from streams.tally import Head, Rules, Tally
 
 RULES = Rules(
@@ -22,6 +24,7 @@ RULES = Rules(
     advertisers=frozenset({"acme", "zenith"}),
     max_units=3,
 )
+ENRICHER = Enricher(Settings.from_env({}))
 START = 1_700_000_000_000 // RULES.memory_ms * RULES.memory_ms
 
 facts_of = msgspec.json.Decoder(Fact).decode_lines
@@ -47,6 +50,7 @@ def traffic(draw):
                 "campaign": "spring",
                 "creative": draw(st.sampled_from(["banner", "video"])),
                 "visitor": draw(st.integers(0, 3)) << 62,
+                "user_agent": draw(st.sampled_from(["", "", "", "curl/8.5.0"])),
                 "node": node,
                 "seq": seq,
             }
@@ -74,9 +78,9 @@ class Log:
     def restore(self):
         """A tally as `streams.restore` makes it."""
         if not self.facts:
-            return Tally(0, RULES, Head(-1, 0, 0))
+            return Tally(0, RULES, ENRICHER, Head(-1, 0, 0))
         last = decoded(self.facts[-1][0])
-        tally = Tally(0, RULES, last)
+        tally = Tally(0, RULES, ENRICHER, last)
         for head, value in self.facts:
             if decoded(head).arrived >= last.memory_start_ms(RULES):
                 tally.recall(decoded(head), value)
@@ -135,6 +139,7 @@ def check(log, messages):
         RULES.memory_ms,
         advertisers=RULES.advertisers,
         max_units=RULES.max_units,
+        rule=lambda hit: "non-browser" if hit["user_agent"] else "valid",
     )
     given_out = {}
     for _, value in log.facts:
@@ -190,7 +195,7 @@ def test_a_line_that_is_no_hit_goes_to_the_dead_and_the_others_count():
 
 
 def test_made_up_names_hold_no_memory_and_make_room_when_they_are_forgotten():
-    tally = Tally(0, RULES, Head(-1, 0, 0))
+    tally = Tally(0, RULES, ENRICHER, Head(-1, 0, 0))
     units = [f"made-up-{n}" for n in range(5000)]
 
     def verdicts(offset, arrived):
