@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from processes import BROWSER
+
 
 class Load:
     """Threads that fetch a campaign's pixel, each for its own visitors, as fast as `pause_s` allows."""
@@ -26,7 +28,9 @@ class Load:
             address = f"203.0.{thread}.{number % 50}"
             try:
                 connection.request(
-                    "GET", f"/p/acme/{self._campaign}/banner.gif?n={number}", headers={"X-Forwarded-For": address}
+                    "GET",
+                    f"/p/acme/{self._campaign}/banner.gif?n={number}",
+                    headers={"X-Forwarded-For": address, "User-Agent": BROWSER},
                 )
                 answer = connection.getresponse()
                 assert answer.read().startswith(b"GIF89a")

@@ -19,6 +19,9 @@ from confluent_kafka.admin import AdminClient
 #: Starts a broker on a data folder: `start(data, port, **environ) -> (process, bootstrap servers)`.
 StartBroker = Callable[..., "tuple[subprocess.Popen[str], str]"]
 
+#: What a person's browser says of itself; a program's requests are invalid traffic.
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
 
 _given_out: set[int] = set()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import clickhouse_connect
 import psutil
 import pytest
-from processes import free_port, wait_until
+from processes import BROWSER, free_port, wait_until
 
 SECRET = "of the tests"
 
@@ -60,7 +60,7 @@ class Running:
 
     def _ask(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection("127.0.0.1", self.ports["INGEST"], timeout=10)
-        connection.request(method, path, body, headers)
+        connection.request(method, path, body, {"User-Agent": BROWSER} | headers)
         response = connection.getresponse()
         response.body = response.read()  # type: ignore[attr-defined]
         connection.close()
