@@ -103,6 +103,7 @@ def test_a_click_follows_its_impression_and_leads_to_the_signed_target(stack):
     unit, target = "acme/clicks/banner", "https://shop.example/offer?a=1#top"
     visitor = {"X-Forwarded-For": "192.0.2.77"}
     send(stack, unit, "192.0.2.77")
+    time.sleep(0.2)  # sooner than a tenth of a second nobody clicks
     link = f"/c/{unit}?to={quote(target, safe='')}"
     answer = stack.get(f"{link}&k={sign(key_of(SECRET.encode()), unit, target)}", visitor)
     assert answer.status == 302
