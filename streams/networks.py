@@ -18,6 +18,9 @@ from streams import sign
 
 Network = IPv4Network | IPv6Network
 
+#: Nobody on the Internet asks from there: whoever does is trying something out.
+LOCAL = "local"
+
 #: Signs of each kind of network; of the others a request may come like any other.
 SIGNS = {
     "internal": sign.INTERNAL,
@@ -26,6 +29,7 @@ SIGNS = {
     "datacenter": sign.DATACENTER,
     "relay": 0,
     "proxy": 0,
+    LOCAL: sign.LOCAL,
     "": 0,
 }
 

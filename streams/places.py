@@ -53,6 +53,10 @@ class Places:
         known = [*v4, *v6]
         asns = _numbers(self._systems.look_up(known, self._asn))
         kinds = self._networks.of_v4(v4.values(), asns[: len(v4)]) + self._networks.of_v6(v6.values(), asns[len(v4) :])
+        kinds = [
+            LOCAL if not kind and not asn and not ip_address(ip).is_global else kind
+            for ip, kind, asn in zip(known, kinds, asns, strict=True)
+        ]
         keys = list(zip(self._countries.look_up(known, self._country), asns, kinds, strict=True))
         try:
             found.update(zip(known, map(self._made.__getitem__, keys), strict=True))

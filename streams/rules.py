@@ -39,6 +39,8 @@ def _unless_mail(signs: int) -> Callable[[int], bool]:
 
 
 def _non_browser(seen: int) -> bool:
+    if seen & sign.LOCAL:
+        return False
     nameless = seen & sign.NO_AGENT and not seen & sign.NO_ADDRESS
     return bool(nameless) or _unless_mail(sign.NON_BROWSER)(seen)
 
@@ -90,7 +92,8 @@ RULES = (
         "non-browser",
         1,
         "non-browser",
-        "the agent is a program's that shows nothing to anybody, or there is none",
+        "the agent is a program's that shows nothing to anybody, or there is none; not at an address that nobody on the"
+        " Internet has: whoever tries the pixel out with curl sees it counted",
         _MRC + "non-browser user agents and unknown browsers",
         _non_browser,
     ),
@@ -106,7 +109,8 @@ RULES = (
         "click-timing",
         1,
         "click-timing",
-        "a click less than 100 ms after its ad unit's and visitor's first remembered impression (streams/timing.py)",
+        "a click less than 100 ms after its ad unit's and visitor's first remembered impression (streams/timing.py);"
+        " not at an address that nobody on the Internet has",
         "IAB/MRC click measurement guidelines (2009), invalid clicks; World Athletics rule 16.6, false starts",
     ),
     Rule(

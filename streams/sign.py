@@ -11,3 +11,4 @@ MAIL_PROXY = 1 << 7  #: the agent is an e-mail service's that fetches images for
 MAIL_MACHINE = 1 << 8  #: the agent is a mail program's that fetches images whether anybody reads or not
 OPEN = 1 << 9  #: the request is for an e-mail's image
 PREFETCH = 1 << 10  #: a header says that nothing is shown yet
+LOCAL = 1 << 11  #: nobody on the Internet has the address: private, loopback, for documentation

@@ -18,7 +18,7 @@ from streams.batch import Batch
 from streams.columns import Columns
 from streams.enrich import Enriched, Enricher
 from streams.memory import Memory
-from streams.networks import SHARED
+from streams.networks import LOCAL, SHARED
 from streams.rate import Rates
 from streams.registry import NOT_COUNTED, UNREGISTERED, Registry, unit_of
 from streams.rules import Ruling
@@ -158,7 +158,7 @@ class Tally:
             if enriched.places[index].network not in SHARED:
                 rulings[index] = judge.also(rulings[index], reason)
         for index in leaders:
-            if columns.hits[index].kind == "click":
+            if columns.hits[index].kind == "click" and enriched.places[index].network != LOCAL:
                 first, _ = self._attribution.first(columns.pixels[index])
                 if timing.too_soon(columns.times[index], first):
                     rulings[index] = judge.also(rulings[index], timing.REASON)

@@ -150,3 +150,13 @@ def test_every_rule_is_documented_with_its_version_and_source():
         (rule.name, str(rule.version), f"`{rule.reason}`" if rule.reason else "not recorded", rule.says, rule.source)
         for rule in RULES
     ]
+
+
+def test_whoever_tries_the_pixel_out_at_home_is_counted_and_a_bot_is_not(enricher):
+    local = ["127.0.0.1", "::1", "10.1.2.3", "203.0.113.7", "2001:db8::1", "fd00::1"]
+    for agent in ("curl/8.5.0", "", "python-requests/2.32"):
+        found = enricher.enrich(["impression"] * len(local), local, [agent] * len(local), [""] * len(local))
+        assert {ruling.verdict for ruling in found.rulings} == {"valid"}
+        assert enricher.enrich(["impression"], ["91.0.0.1"], [agent], [""]).rulings[0].verdict == "non-browser"
+    bot = enricher.enrich(["impression"], ["127.0.0.1"], ["Googlebot/2.1 (+http://www.google.com/bot.html)"], [""])
+    assert bot.rulings[0].verdict == "bot"
