@@ -1,6 +1,7 @@
 """Where an address is and whose: country, autonomous system, ISP, and the kind of network."""
 
 from collections.abc import Sequence
+from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ from streams import networks, sign
 from streams.cache import Cache
 from streams.fragment import fragment
 from streams.mmdb import ASN, COUNTRY, ISP, Table
-from streams.networks import Network, Networks
+from streams.networks import LOCAL, Network, Networks
 
 #: Addresses remembered; about 200 bytes each.
 _MOST = 250_000
