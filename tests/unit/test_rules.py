@@ -93,14 +93,17 @@ def test_one_at_a_time_is_judged_like_a_column(enricher):
 
 def test_what_is_put_into_a_fact_is_json_that_says_the_same(enricher):
     found = enricher.enrich(["open", "impression"], ["3.5.140.1", "91.0.0.1"], ["curl/8", BROWSER], ["prefetch", ""])
-    bot, person = map(json.loads, found.facts([b'{"id":"x"}', b'{"id":"y"}'], [b"}", b',"version":7}']))
+    bot, person = (
+        json.loads(b"".join((b'{"id":"x"', place.json, agent.json, ruling.json, b"}")))
+        for ruling, place, agent in zip(*found, strict=True)
+    )
     assert bot == {
         "id": "x", "country": "KR", "asn": 16509, "isp": "Amazon.com, Inc.", "browser": "curl",
         "verdict": "prefetch", "reasons": ["prefetch", "non-browser", "datacenter"], "evidence": "machine",
         "rules_version": enricher.version(),
     }  # fmt: skip
     assert person == {
-        "id": "y", "version": 7, "country": "DE", "asn": 3320, "isp": "Deutsche Telekom AG",
+        "id": "x", "country": "DE", "asn": 3320, "isp": "Deutsche Telekom AG",
         "browser": "Firefox", "os": "Linux", "device": "desktop",
         "verdict": "valid", "rules_version": enricher.version(),
     }  # fmt: skip
