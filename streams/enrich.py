@@ -30,15 +30,6 @@ class Enriched(NamedTuple):
     places: list[Place]
     agents: list[Agent]
 
-    def facts(self, lines: Sequence[bytes], endings: Sequence[bytes]) -> list[bytes]:
-        """The hits' lines, each with what was found before its closing brace, which `endings` hold: `,"version":7}`."""
-        return [
-            b"".join((line[:-1], place.json, agent.json, ruling.json, ending))
-            for line, place, agent, ruling, ending in zip(
-                lines, self.places, self.agents, self.rulings, endings, strict=True
-            )
-        ]
-
 
 class Enricher:
     """Looks up and judges; what came before is remembered, within bounds."""

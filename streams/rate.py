@@ -46,16 +46,16 @@ class Rates:
 
     def __init__(self) -> None:
         self._minutes: Memory[int, _Minute] = Memory(MINUTE_MS)
-        self._anybody_over = False
+        self.anybody_over = False  #: whether `over` need be asked
 
     def turn(self, arrived_ms: int) -> None:
         """Move on to the time of arrival `arrived_ms`."""
         if self._minutes.turn(arrived_ms):
-            self._anybody_over = any(minute.over for minute in self._minutes.old.values())
+            self.anybody_over = any(minute.over for minute in self._minutes.old.values())
 
     def over(self, visitors: Sequence[Hashable], times: Sequence[int]) -> Mapping[int, str]:
         """Whose requests of a message are over a limit, by index, and which; `visitors` of campaigns told apart."""
-        if not self._anybody_over:
+        if not self.anybody_over:
             return {}
         found = {}
         for index, (visitor, ts) in enumerate(zip(visitors, times, strict=True)):
@@ -101,4 +101,4 @@ class Rates:
                 young.over[visitor] = RATE
             elif young.seconds[second] + old.seconds[second] > MOST_A_SECOND:
                 young.over.setdefault(visitor, BURST)
-        self._anybody_over = self._anybody_over or bool(young.over)
+        self.anybody_over = self.anybody_over or bool(young.over)

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from clickhouse_connect.driver.client import Client
 from facts import client, fact, insert, make_tables
-from processes import start_clickhouse
+from processes import BROWSER, start_clickhouse
 
 from pixeltally.cli import main
 from pixeltally.errors import Refused
@@ -18,7 +18,6 @@ from streams.rerun import rerun
 
 NOON_MS = 1_764_072_000_000  # 2025-11-25 12:00 UTC
 DAY_MS = 86_400_000
-BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36"
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import BROWSER
 
 from pixeltally.settings import Settings
 from streams import timing
@@ -16,9 +17,6 @@ from streams.rules import BY_HISTORY, ORDER, RULES
 
 DOCS = Path(__file__).parents[2] / "docs" / "verdicts.md"
 
-BROWSER = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36"
-)
 GMAIL = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"
 
 #: agent → what it is
@@ -95,15 +93,18 @@ def test_one_at_a_time_is_judged_like_a_column(enricher):
 
 def test_what_is_put_into_a_fact_is_json_that_says_the_same(enricher):
     found = enricher.enrich(["open", "impression"], ["3.5.140.1", "91.0.0.1"], ["curl/8", BROWSER], ["prefetch", ""])
-    bot, person = map(json.loads, found.facts([b'{"id":"x"}', b'{"id":"y"}'], [b"}", b',"version":7}']))
+    bot, person = (
+        json.loads(b"".join((b'{"id":"x"', place.json, agent.json, ruling.json, b"}")))
+        for ruling, place, agent in zip(*found, strict=True)
+    )
     assert bot == {
         "id": "x", "country": "KR", "asn": 16509, "isp": "Amazon.com, Inc.", "browser": "curl",
         "verdict": "prefetch", "reasons": ["prefetch", "non-browser", "datacenter"], "evidence": "machine",
         "rules_version": enricher.version(),
     }  # fmt: skip
     assert person == {
-        "id": "y", "version": 7, "country": "DE", "asn": 3320, "isp": "Deutsche Telekom AG",
-        "browser": "Chrome", "os": "Windows", "device": "desktop",
+        "id": "x", "country": "DE", "asn": 3320, "isp": "Deutsche Telekom AG",
+        "browser": "Firefox", "os": "Linux", "device": "desktop",
         "verdict": "valid", "rules_version": enricher.version(),
     }  # fmt: skip
 
