@@ -153,17 +153,17 @@ class Tally:
     def _rule(self, columns: Columns, enriched: Enriched, leaders: Mapping[int, Leader]) -> list[Ruling]:
         """What the rules say of each hit, by itself and by what came before it."""
         judge, rulings = self._enricher.judge, enriched.rulings
-        over = self._rates.over(_people(columns.hits), columns.times)
-        for index, reason in over.items():
-            if enriched.places[index].network not in SHARED:
-                rulings[index] = judge.also(rulings[index], reason)
+        if self._rates.anybody_over:
+            for index, reason in self._rates.over(_people(columns.hits), columns.times).items():
+                if enriched.places[index].network not in SHARED:
+                    rulings[index] = judge.also(rulings[index], reason)
         for index in leaders:
             if columns.hits[index].kind == "click" and enriched.places[index].network != LOCAL:
                 first, _ = self._attribution.first(columns.pixels[index])
                 if timing.too_soon(columns.times[index], first):
                     rulings[index] = judge.also(rulings[index], timing.REASON)
-        for index, unit in enumerate(columns.units):
-            if unit == NOT_COUNTED:
+        if NOT_COUNTED in columns.units:
+            for index in [index for index, unit in enumerate(columns.units) if unit == NOT_COUNTED]:
                 rulings[index] = judge.also(rulings[index], UNREGISTERED)
         return rulings
 
@@ -229,7 +229,7 @@ def _facts(
     version = b',"version":%d' % batch.offset
     endings = {False: version + b"}", True: version + b',"duplicate":true}'}
     facts = [
-        line.rstrip()[:-1] + place.json + agent.json + ruling.json + endings[is_duplicate]
+        b"".join((line.rstrip()[:-1], place.json, agent.json, ruling.json, endings[is_duplicate]))
         for line, place, agent, ruling, is_duplicate in zip(
             batch.lines, enriched.places, enriched.agents, rulings, duplicates, strict=True
         )
