@@ -8,10 +8,10 @@ from collections.abc import Callable
 from ipaddress import ip_network
 from typing import NamedTuple
 
-from ingest.address import Address, Addresses, masked
+from ingest.address import Addresses
 from ingest.request import Request
 from pixeltally.hit import NOBODY
-from pixeltally.identity import visitor_key, visitor_number
+from pixeltally.identity import Address, address_name, subscriber_name, visitor_key, visitor_number
 from pixeltally.settings import Settings
 
 #: Bits kept of a truncated address, by IP version.
@@ -56,16 +56,14 @@ def visitors(settings: Settings) -> Callable[[Request, str, str], Visitor]:
             return ANONYMOUS
         kept = subscriber if keeps_subscriber else ""
         if request.postback:
-            return Visitor(visitor_number(key, f"s:{subscriber}" if subscriber else stand_in), kept)
+            return Visitor(visitor_number(key, subscriber_name(subscriber) if subscriber else stand_in), kept)
         address = addresses.client(request)
         if subscriber:
-            who = f"s:{subscriber}"
+            who = subscriber_name(subscriber)
         elif address is None:
             raise Unknown
         else:
-            who = str(masked(address, settings.ipv6_prefix))
-            if by_agent:
-                who = f"{who} {request.user_agent}"
+            who = address_name(address, settings.ipv6_prefix, request.user_agent if by_agent else None)
         ip = stored(address, settings.store_ip)
         return Visitor(visitor_number(key, who), kept, ip, request.user_agent, request.referer)
 
