@@ -5,17 +5,13 @@ installation's first: see docs/privacy.md.
 """
 
 from collections.abc import Callable
-from ipaddress import ip_network
 from typing import NamedTuple
 
 from ingest.address import Addresses
 from ingest.request import Request
 from pixeltally.hit import NOBODY
-from pixeltally.identity import Address, address_name, subscriber_name, visitor_key, visitor_number
+from pixeltally.identity import Address, address_name, subscriber_name, truncated, visitor_key, visitor_number
 from pixeltally.settings import Settings
-
-#: Bits kept of a truncated address, by IP version.
-TRUNCATED_BITS = {4: 24, 6: 48}
 
 
 class Unknown(Exception):
@@ -75,5 +71,5 @@ def stored(address: Address | None, how: str) -> str:
     if address is None or how == "none":
         return ""
     if how == "truncated":
-        return str(ip_network((address, TRUNCATED_BITS[address.version]), strict=False).network_address)
+        return str(truncated(address))
     return str(address)

@@ -23,6 +23,9 @@ _PLACES = {
     "streams": "streams.commands",
     "rules": "streams.commands",
     "sink": "sinks.commands",
+    "sql": "ledger.query_commands",
+    "sent": "ledger.query_commands",
+    "funnel": "ledger.query_commands",
     "live": "dashboards.commands",
 }
 

@@ -5,6 +5,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 
 Address = IPv4Address | IPv6Address
 
+#: Bits kept of a truncated address, by IP version.
+TRUNCATED_BITS = {4: 24, 6: 48}
+
 #: A hex digit with its upper two bits set to RFC 9562's variant.
 _VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
@@ -37,6 +40,11 @@ def masked(address: Address, ipv6_prefix_bits: int) -> Address:
     if address.version == 4 or ipv6_prefix_bits == 128:
         return address
     return ip_network((address, ipv6_prefix_bits), strict=False).network_address
+
+
+def truncated(address: Address) -> Address:
+    """The network that is kept of an address with PIXELTALLY_STORE_IP=truncated."""
+    return ip_network((address, TRUNCATED_BITS[address.version]), strict=False).network_address
 
 
 def visitor_number(key: bytes, visitor: str) -> int:

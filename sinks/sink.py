@@ -26,7 +26,7 @@ log = logging.getLogger("sink")
 GROUP = "pixeltally-sink"
 
 #: Where each topic's lines go.
-TABLES = {topics.FACTS: "facts_in", topics.MINUTES: "minute_rows", topics.DEAD: "dead_letters"}
+TABLES = {topics.FACTS: "facts_in", topics.MINUTES: "minute_rows", topics.DEAD: "dead_letters_in"}
 
 #: A batch is inserted when it is so large or so old.
 BATCH_LINES = 20_000
