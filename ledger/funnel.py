@@ -63,7 +63,7 @@ def count(client: Client, campaign: Campaign) -> Funnel:
         f"SELECT {steps}, sum(conversions) FROM funnel"  # noqa: S608
         " WHERE advertiser = {advertiser:String} AND campaign = {campaign:String}",
         parameters=campaign._asdict(),
-    ).first_row
+    ).result_rows[0]
     visitors, listed = dict(zip(STEPS, row[:-1:2], strict=True)), dict(zip(STEPS, row[1:-1:2], strict=True))
     return Funnel(visitors, listed, int(row[-1]), visitors["opened"])
 

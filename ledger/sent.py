@@ -67,7 +67,7 @@ def size(client: Client, campaign: Campaign) -> int:
     """How many subscribers stand on the campaign's list."""
     where = "advertiser = {advertiser:String} AND campaign = {campaign:String}"
     query = f"SELECT count() FROM sent_list FINAL WHERE {where}"  # noqa: S608
-    return int(client.query(query, parameters=campaign._asdict()).first_row[0])
+    return int(client.query(query, parameters=campaign._asdict()).result_rows[0][0])
 
 
 def _time(text: str, line: int) -> datetime:
