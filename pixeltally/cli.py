@@ -16,7 +16,6 @@ _PLACES = {
     "clickhouse": "local.commands",
     "broker": "local.commands",
     "pixel": "ingest.commands",
-    "advertiser": "ingest.commands",
     "key": "ingest.commands",
     "ingest": "ingest.commands",
     "nginx": "ingest.commands",
@@ -26,6 +25,7 @@ _PLACES = {
     "sql": "ledger.query_commands",
     "sent": "ledger.query_commands",
     "funnel": "ledger.query_commands",
+    "advertiser": "ledger.tenant_commands",
     "live": "dashboards.commands",
 }
 
