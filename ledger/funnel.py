@@ -60,7 +60,7 @@ def count(client: Client, campaign: Campaign) -> Funnel:
     """The campaign's funnel."""
     steps = ", ".join(f"countIf({step}), countIf({step} AND sent)" for step in STEPS)
     row = client.query(
-        f"SELECT {steps}, sum(conversions) FROM funnel"  # noqa: S608
+        f"SELECT {steps}, sum(conversions) FROM funnel"
         " WHERE advertiser = {advertiser:String} AND campaign = {campaign:String}",
         parameters=campaign._asdict(),
     ).result_rows[0]
@@ -78,7 +78,7 @@ def who(client: Client, campaign: Campaign, which: str) -> list[dict[str, Any]]:
         raise Refused(f"--who {which!r}: say {', '.join(STEPS)}, or two of them such as opened-not-clicked")
     did, did_not = match.groups()
     answer = client.query(
-        f"SELECT {', '.join(PERSON)} FROM funnel"  # noqa: S608
+        f"SELECT {', '.join(PERSON)} FROM funnel"
         f" WHERE advertiser = {{advertiser:String}} AND campaign = {{campaign:String}}"
         f" AND {did} AND NOT {did_not or 'false'} ORDER BY subscriber, visitor",
         parameters=campaign._asdict(),

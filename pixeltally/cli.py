@@ -26,6 +26,7 @@ _PLACES = {
     "sent": "ledger.query_commands",
     "funnel": "ledger.query_commands",
     "advertiser": "ledger.tenant_commands",
+    "forget": "ledger.privacy_commands",
     "live": "dashboards.commands",
 }
 
