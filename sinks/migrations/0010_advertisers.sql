@@ -1,3 +1,12 @@
+-- Advertisers that were added; who is counted, the setting PIXELTALLY_ADVERTISERS says.
+CREATE TABLE IF NOT EXISTS advertisers
+(
+    advertiser LowCardinality(String),
+    added_at DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = ReplacingMergeTree
+ORDER BY advertiser;
+
 -- Whom a campaign was sent to, one row a subscriber; the last import wins. `sent_at` 0: not said.
 CREATE TABLE IF NOT EXISTS sent_list
 (
