@@ -61,6 +61,7 @@ def subscriber(settings: Settings, name: str) -> Person:
 def address(client: Client, settings: Settings, ip: Address) -> Person:
     """An address; with PIXELTALLY_VISITOR=ip+ua, with each agent that it was seen with."""
     key = visitor_key(settings.secret_key())
+    ip = getattr(ip, "ipv4_mapped", None) or ip
     visitors = {visitor_number(key, address_name(ip, settings.ipv6_prefix, None))}
     kept_as = [_v6(ip), *([_v6(truncated(ip)), IPv6Address("::")] if settings.visitor == "ip+ua" else [])]
     seen = client.query(

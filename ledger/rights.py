@@ -26,6 +26,8 @@ READABLE = {
     "advertiser_reach": "(period = 'day', tz = 'UTC')",
     "facts": "",
     "minute_rows": "",
+    "recounted_minutes": "",
+    "settled_minutes": "",
     "reach_sets": "",
     "sent_list": "",
     "advertisers": "",

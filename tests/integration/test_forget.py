@@ -379,6 +379,8 @@ def test_the_command(clickhouse):
     assert "forgetful   spring" in done.stdout
     assert "1 hits are nobody's now; 0 places on lists and 0 dead letters were erased" in done.stdout
     assert run("--ip", "2001:db8::7").stdout.startswith("0 hits are nobody's now")
+    put(client(clickhouse), [seen_by(NOW_MS - 5000, "192.0.2.200", advertiser="forgetful")])
+    assert "1 hits are nobody's now" in run("--ip", "::ffff:192.0.2.200").stdout
     for wrong in (
         (),
         ("--ip", "anna"),

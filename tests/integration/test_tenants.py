@@ -45,6 +45,7 @@ def data(tmp_path_factory):
             told = {"advertiser": advertiser, "partition": 0, "version": 1, "gross": first, "valid": first, **UNIT}
             insert_into(ours, "minute_rows", [{**told, "minute": NOW_MS // 1000 - 600}])
             insert_into(ours, "minute_rows", [{**told, "minute": NOW_MS // 1000, "late": True}])
+            insert_into(ours, "settled_minutes", [{**told, "minute": NOW_MS // 1000 - 6000}])
             ours.command(f"INSERT INTO sent_list VALUES ('{advertiser}', 'spring', {first}, 'who', 0, 0)")
             ours.command(f"INSERT INTO advertisers VALUES ('{advertiser}', 0)")
             ours.command(
