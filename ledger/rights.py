@@ -1,8 +1,8 @@
 """What an advertiser's ClickHouse user may read: its own rows and nothing else. Pure: SQL, and what to try it with.
 
-Users share a role, which has the grants and the limits; each has policies over every table and view of the database,
-also those that come later. Views are read with the reader's rights (SQL SECURITY INVOKER, ClickHouse's default), so the
-policies of the tables below them hold too.
+All tenants share a role, which has the grants, the policies and the limits; the policies go by the user's name, so that
+one run of the statements covers every tenant. Views are read with the reader's rights (SQL SECURITY INVOKER, the
+default), so the policies of the tables below them hold too.
 """
 
 from collections.abc import Callable
@@ -13,9 +13,13 @@ from pixeltally.errors import Refused
 
 ROLE = "pixeltally_tenant"
 
+_USER = "tenant_"
+_OWN = f"advertiser = replaceOne(currentUser(), '{_USER}', '')"
+
 #: What tenants read, their own rows of it; parameterized views with parameters to try them with.
 READABLE = {
     "impressions": "",
+    "opens": "",
     "clicks": "",
     "conversions": "",
     "minutes": "",
@@ -25,6 +29,7 @@ READABLE = {
     "campaign_reach": "(period = 'day', tz = 'UTC')",
     "advertiser_reach": "(period = 'day', tz = 'UTC')",
     "facts": "",
+    "rerates": "",
     "minute_rows": "",
     "recounted_minutes": "",
     "settled_minutes": "",
@@ -34,7 +39,10 @@ READABLE = {
     "erasures": "",
 }
 
-#: What they don't: the lines that nobody could attribute, who was forgotten, and how rows come in.
+#: What they read all of: it is of no advertiser.
+SHARED = frozenset({"schema_migrations"})
+
+#: What they don't read: the lines that nobody could attribute, who was forgotten, and how rows come in.
 HIDDEN = frozenset(
     {
         "dead_letters",
@@ -46,7 +54,6 @@ HIDDEN = frozenset(
         "facts_in",
         "facts_fill",
         "reach_sets_fill",
-        "schema_migrations",
     }
 )
 
@@ -61,20 +68,24 @@ class Leak(Exception):
 
 def user(advertiser: str) -> str:
     """The tenant's ClickHouse user."""
-    return f"tenant_{advertiser}"
+    return _USER + advertiser
 
 
 def statements(advertiser: str, password: str, database: str = DATABASE) -> list[str]:
-    """SQL that makes the tenant's user, in this order: nobody has the right to read before its policies are there.
+    """SQL that makes the tenant's user, in this order: nobody has the right to read before the policies are there.
 
-    It may be run again, after an upgrade also for everybody's rights, and then sets the password anew. `password` must
-    be random: it is told as its bare SHA-256.
+    It may be run again, after an upgrade for every tenant's rights too, and sets the password anew. `password` must be
+    random: it is told as its bare SHA-256.
     """
-    who, own = f"`{user(advertiser)}`", f"advertiser = '{advertiser}'"
+    who = f"`{user(advertiser)}`"
     secret = f"IDENTIFIED WITH sha256_hash BY '{sha256(password.encode()).hexdigest().upper()}'"
-    rights = ", ".join(f"SELECT ON {database}.{table}" for table in READABLE)
+    covered = ", ".join(f"{database}.{table}" for table in READABLE)
+    rights = ", ".join(f"SELECT ON {database}.{table}" for table in [*READABLE, *sorted(SHARED)])
     return [
         f"CREATE ROLE IF NOT EXISTS {ROLE}",
+        # One lets own rows in where the server asks for that; the other keeps all others out whatever else is allowed.
+        f"CREATE ROW POLICY OR REPLACE {ROLE} ON {covered} USING {_OWN} AS PERMISSIVE TO {ROLE}",
+        f"CREATE ROW POLICY OR REPLACE {ROLE}_only ON {covered} USING {_OWN} AS RESTRICTIVE TO {ROLE}",
         f"GRANT {rights} TO {ROLE} WITH REPLACE OPTION",
         f"CREATE SETTINGS PROFILE OR REPLACE {ROLE} SETTINGS readonly = 2,"
         f" max_execution_time = {QUERY_S} MAX {QUERY_S}, max_memory_usage = {QUERY_BYTES} MAX {QUERY_BYTES} TO {ROLE}",
@@ -82,9 +93,6 @@ def statements(advertiser: str, password: str, database: str = DATABASE) -> list
         f" FOR INTERVAL 1 hour MAX queries = {HOURLY_QUERIES}, execution_time = {HOURLY_S} TO {ROLE}",
         f"CREATE USER IF NOT EXISTS {who} {secret} DEFAULT DATABASE {database}",
         f"ALTER USER {who} {secret}",
-        # One lets its rows in where the server asks for that; the other keeps all others out whatever else is allowed.
-        f"CREATE ROW POLICY OR REPLACE `{advertiser}` ON {database}.* USING {own} AS PERMISSIVE TO {who}",
-        f"CREATE ROW POLICY OR REPLACE `{advertiser} only` ON {database}.* USING {own} AS RESTRICTIVE TO {who}",
         f"GRANT {ROLE} TO {who}",
         f"ALTER USER {who} DEFAULT ROLE {ROLE}",
     ]
@@ -100,7 +108,7 @@ def check(advertiser: str, tables: set[str], is_any: Callable[[str], bool], data
         query = f"SELECT 1 FROM {database}.{table}{READABLE[table]} WHERE advertiser != '{advertiser}' LIMIT 1"
         if is_any(query):
             raise Leak(f"{user(advertiser)} reads other advertisers' rows of {table}")
-    for table in sorted(tables - READABLE.keys()):
+    for table in sorted(tables - READABLE.keys() - SHARED):
         try:
             is_any(f"SELECT 1 FROM {database}.{table} LIMIT 1")
         except Refused:

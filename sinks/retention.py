@@ -16,6 +16,7 @@ log = logging.getLogger("retention")
 #: What expires, by the time that its rows are of.
 EXPIRING = {
     "facts": "toDateTime(ts)",
+    "rerates": "toDateTime(ts)",
     "reach_sets": "slice",
     "sent_list": "toDateTime(imported_at)",
     "dead_letters": "toDateTime(intDiv(ts, 1000))",

@@ -1,7 +1,7 @@
 """The embedded ClickHouse as a tenant sees it: its one user has just the rights that the SQL for a server gives.
 
 The engine knows no CREATE USER, but it enforces grants, limits and row filters of a configuration file as a server does
-its own; so they are read out of that SQL and put there.
+its own; so they are read out of that SQL and put there. Its one user is called `default`, and so must be the tenant.
 """
 
 import json
@@ -48,10 +48,10 @@ class Tenant:
 
 
 @contextmanager
-def tenant(data: Path, statements: Collection[str], tables: Collection[str]) -> Iterator[Tenant]:
-    """The tenant that the statements make, on the stopped engine's data; the policy covers these tables."""
+def tenant(data: Path, statements: Collection[str], uncovered: Collection[str] = ()) -> Iterator[Tenant]:
+    """The tenant `default` that the statements make, on a stopped engine's data; `uncovered` tables have no policy."""
     config = data / "tenant.xml"
-    config.write_text(_config("\n".join(statements), tables))
+    config.write_text(_config("\n".join(statements), uncovered))
     address = f"{data / 'clickhouse'}?config-file={config}"
     command = [sys.executable, __file__, address]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -60,16 +60,20 @@ def tenant(data: Path, statements: Collection[str], tables: Collection[str]) -> 
         process.stdin.close()
 
 
-def _config(sql: str, tables: Collection[str]) -> str:
+def _config(sql: str, uncovered: Collection[str]) -> str:
     [grant] = re.findall(r"^(GRANT SELECT .*) TO \w+ WITH REPLACE OPTION$", sql, re.MULTILINE)
-    [own] = re.findall(r"USING (.*) AS PERMISSIVE", sql)
-    [restriction] = re.findall(r"USING (.*) AS RESTRICTIVE", sql)
-    assert own == restriction
+    [policy] = re.findall(
+        r"^CREATE ROW POLICY OR REPLACE \w+ ON (.*) USING (.*) AS PERMISSIVE TO \w+$", sql, re.MULTILINE
+    )
+    [restriction] = re.findall(r"^CREATE ROW POLICY .* ON (.*) USING (.*) AS RESTRICTIVE TO \w+$", sql, re.MULTILINE)
+    assert policy == restriction
+    tables, own = policy
     [limits] = re.findall(r"SETTINGS (readonly .*) TO", sql)
+    covered = [table.removeprefix("pixeltally.") for table in tables.split(", ")]
     return CONFIG.format(
         grant=grant,
         limits="".join(f"<{name}>{value}</{name}>" for name, value in re.findall(r"(\w+) = (\d+)", limits)),
-        filters="".join(f"<{table}><filter>{own}</filter></{table}>" for table in tables),
+        filters="".join(f"<{table}><filter>{own}</filter></{table}>" for table in covered if table not in uncovered),
     )
 
 

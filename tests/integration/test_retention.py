@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from facts import client, fact, insert_into
+from processes import wait_until
 
 from sinks import retention
 from sinks.migrate import migrate
@@ -43,6 +44,7 @@ def put(ours, ages):
         insert_into(ours, "facts_in", [fact(ms + n, visitor=age * 10 + n) for n in range(1, 4)])
         insert_into(ours, "minute_rows", [{**UNIT, "minute": int(at.timestamp()), "late": True}])
         insert_into(ours, "minute_rows", [{**UNIT, "minute": int(at.timestamp()) - 60, "gross": 1, "valid": 1}])
+        insert_into(ours, "rerates", [{"ts": ms / 1000, "advertiser": "acme"}])
         letter = {"id": f"00000000-0000-7000-8000-{age:012}", "ts": ms, "reason": "x", "origin": "y", "line": "z"}
         insert_into(ours, "dead_letters_in", [letter])
         insert_into(ours, "sent_list", [{"visitor": age, "imported_at": at.timestamp()}])
@@ -52,6 +54,7 @@ def put(ours, ages):
 UNIT = {"advertiser": "acme", "campaign": "spring", "creative": "banner", "placement": "", "partition": 0, "version": 1}
 EXPIRING = {
     "facts": "toDate(ts)",
+    "rerates": "toDate(ts)",
     "reach_sets": "toDate(slice)",
     "dead_letters": "toDate(fromUnixTimestamp64Milli(ts, 'UTC'))",
     "sent_list": "toDate(imported_at)",
@@ -61,6 +64,8 @@ EXPIRING = {
 
 def kept(ours):
     """{table: the days that it still has rows of}."""
+    running = "SELECT 1 FROM system.mutations WHERE database = currentDatabase() AND NOT is_done"
+    wait_until(lambda: not rows(ours, running), "ClickHouse has gone over the parts that were there")
     found = {}
     for table, day in EXPIRING.items():
         ours.command(f"OPTIMIZE TABLE {table} FINAL")
