@@ -13,7 +13,10 @@ STEPS = ("sent", "opened", "clicked", "converted")
 
 #: Columns of the funnel and of the list of who took which step.
 STEP = ("step", "visitors", "on_list", "of_sent", "of_step_before")
-PERSON = ("subscriber", "visitor", "sent_at", "opened_at", "clicked_at", "converted_at")
+PERSON = ("subscriber", "visitor", "evidence", "sent_at", "opened_at", "clicked_at", "converted_at")
+
+#: What an e-mail's open proves, weakest first.
+EVIDENCE = ("machine", "proxy", "probable")
 
 _WHICH = re.compile(rf"({'|'.join(STEPS)})(?:-not-({'|'.join(STEPS)}))?")
 
@@ -26,6 +29,7 @@ class Funnel:
     listed: dict[str, int]  #: by step; those on the list alone
     conversions: int
     unique_visitors: int  #: who saw it: what the conversion rate divides by
+    evidence: dict[str, int]  #: of those who opened an e-mail: by the strongest that their opens have
 
     @property
     def conversion_rate(self) -> float | None:
@@ -43,29 +47,35 @@ class Funnel:
         return rows
 
     def rate(self) -> dict[str, Any]:
-        """The conversion rate and what it is made of."""
+        """The conversion rate and what it is made of; how e-mails were opened."""
         return {
             "conversions": self.conversions,
             "unique_visitors": self.unique_visitors,
             "conversion_rate": self.conversion_rate,
+            "opened_by_evidence": self.evidence,
         }
 
-    def sentence(self) -> str:
-        """The conversion rate in words."""
+    def sentences(self) -> str:
+        """The same in words."""
         made_of = f"{self.conversions:,} conversions ÷ {self.unique_visitors:,} unique visitors"
-        return made_of if self.conversion_rate is None else f"{made_of} = {self.conversion_rate:.2%}"
+        rate = made_of if self.conversion_rate is None else f"{made_of} = {self.conversion_rate:.2%}"
+        if not any(self.evidence.values()):
+            return rate
+        return f"{rate}\ne-mails opened by: " + ", ".join(f"{name} {count:,}" for name, count in self.evidence.items())
 
 
 def count(client: Client, campaign: Campaign) -> Funnel:
     """The campaign's funnel."""
     steps = ", ".join(f"countIf({step}), countIf({step} AND sent)" for step in STEPS)
+    proofs = ", ".join(f"countIf(evidence = '{each}')" for each in EVIDENCE)
     row = client.query(
-        f"SELECT {steps}, sum(conversions) FROM funnel"
+        f"SELECT {proofs}, {steps}, sum(conversions) FROM funnel"
         " WHERE advertiser = {advertiser:String} AND campaign = {campaign:String}",
         parameters=campaign._asdict(),
     ).result_rows[0]
-    visitors, listed = dict(zip(STEPS, row[:-1:2], strict=True)), dict(zip(STEPS, row[1:-1:2], strict=True))
-    return Funnel(visitors, listed, int(row[-1]), visitors["opened"])
+    evidence, took, conversions = row[: len(EVIDENCE)], row[len(EVIDENCE) : -1], row[-1]
+    visitors, listed = dict(zip(STEPS, took[::2], strict=True)), dict(zip(STEPS, took[1::2], strict=True))
+    return Funnel(visitors, listed, int(conversions), visitors["opened"], dict(zip(EVIDENCE, evidence, strict=True)))
 
 
 def who(client: Client, campaign: Campaign, which: str) -> list[dict[str, Any]]:

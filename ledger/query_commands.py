@@ -95,5 +95,5 @@ def funnel(settings: Settings, campaign: str, which: str | None, format_name: st
         return 0
     click.echo(text(found.rows(), ask.STEP, format_name))
     if format_name == "table":
-        click.echo(found.sentence())
+        click.echo(found.sentences())
     return 0

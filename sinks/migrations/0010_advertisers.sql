@@ -22,7 +22,8 @@ ORDER BY (advertiser, campaign, visitor);
 
 -- Per campaign and subscriber or visitor: whether it was sent, opened (its image was asked for), clicked, converted, and
 -- when first. A conversion is of whoever clicked the click that it names, else of its own visitor: the Thank-You page
--- rarely knows the subscriber. Only valid hits count, and nobody (visitor 0) stands in no row.
+-- rarely knows the subscriber. Only valid hits count, and nobody (visitor 0) stands in no row. `evidence` is the strongest
+-- that its e-mail's opens have: probable, proxy or machine (see the view opens); that it clicked is stronger than any.
 CREATE VIEW IF NOT EXISTS funnel AS
 SELECT
     advertiser, campaign, visitor, max(who) AS subscriber,
@@ -30,6 +31,8 @@ SELECT
     countIf(step = 'opened') > 0 AS opened,
     countIf(step = 'clicked') > 0 AS clicked,
     countIf(step = 'converted') > 0 AS converted,
+    multiIf(has(groupUniqArray(proof) AS proofs, 'probable'), 'probable', has(proofs, 'proxy'), 'proxy', has(proofs, 'machine'), 'machine', '')
+        AS evidence,
     minOrNullIf(ts, step = 'sent' AND ts != 0) AS sent_at,
     minOrNullIf(ts, step = 'opened') AS opened_at,
     minOrNullIf(ts, step = 'clicked') AS clicked_at,
@@ -37,15 +40,18 @@ SELECT
     countIf(step = 'converted') AS conversions
 FROM
 (
-    SELECT advertiser, campaign, visitor, subscriber AS who, 'sent' AS step, sent_at AS ts FROM sent_list FINAL
+    SELECT advertiser, campaign, visitor, subscriber AS who, 'sent' AS step, sent_at AS ts, '' AS proof
+    FROM sent_list FINAL
     UNION ALL
-    SELECT advertiser, campaign, visitor, subscriber, if(kind = 'click', 'clicked', 'opened'), ts
+    SELECT
+        advertiser, campaign, visitor, subscriber, if(kind = 'click', 'clicked', 'opened'), ts,
+        if(kind = 'open', evidence, '')
     FROM facts FINAL
     WHERE kind IN ('impression', 'open', 'view', 'click') AND verdict = 'valid'
     UNION ALL
     SELECT
         advertiser, campaign, if(clicker = 0, own, clicker), if(clicker = 0, own_subscriber, clicker_subscriber),
-        'converted', ts
+        'converted', ts, ''
     FROM
     (
         SELECT advertiser, campaign, ts, click_id, visitor AS own, subscriber AS own_subscriber

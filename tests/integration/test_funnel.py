@@ -53,6 +53,7 @@ def a_campaigns_hits(campaign):
                 kind,
                 advertiser="mailer",
                 campaign=campaign,
+                evidence=rolls.choice(["machine", "proxy", "probable"]) if kind == "open" else "",
                 **({"subscriber": who[0], "visitor": who[1]} | {"verdict": verdict, "duplicate": rolls.random() < 0.2}),
                 **values,
             )
@@ -116,6 +117,14 @@ def test_the_view_and_the_command_equal_a_recount(clickhouse, run):
     unique = sum("opened" in each for each in took.values())
     assert (report["conversions"], report["unique_visitors"]) == (conversions, unique)
     assert report["conversion_rate"] == conversions / unique
+
+    proofs = {}
+    for hit in hits:
+        if hit["kind"] == "open" and hit["verdict"] == "valid" and hit["visitor"]:
+            proofs.setdefault(hit["visitor"], set()).add(hit["evidence"])
+    strongest = [next(each for each in ("probable", "proxy", "machine") if each in found) for found in proofs.values()]
+    assert report["opened_by_evidence"] == {each: strongest.count(each) for each in ("machine", "proxy", "probable")}
+    assert f"probable {strongest.count('probable')}" in run("funnel", "mailer/recounted")[1]
 
     for which in ("sent-not-opened", "opened-not-clicked", "clicked-not-converted", "converted", "clicked-not-opened"):
         code, out, _ = run("funnel", "mailer/recounted", "--who", which, "--format", "csv")
