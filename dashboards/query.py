@@ -20,9 +20,6 @@ from dashboards.panels import NEWEST, PANELS, Panel, expand
 from pixeltally.database import DATABASE
 
 log = logging.getLogger("live")
-# Once is enough to say that ClickHouse is away; the client would say it every second.
-for _chatty in ("urllib3", "clickhouse_connect"):
-    logging.getLogger(_chatty).setLevel(logging.CRITICAL)
 
 Rows = list[tuple[Any, ...]]
 #: Runs one SQL statement, returns its rows; raises :class:`Unavailable`.

@@ -3,12 +3,11 @@
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_address
 
 from ingest.request import Request
+from pixeltally.identity import Address
 from pixeltally.settings import Network
-
-Address = IPv4Address | IPv6Address
 
 _FORWARDED_FOR = re.compile(r'(?:^|[;,])\s*for\s*=\s*("(?:[^"\\]|\\.)*"|[^;,\s]*)', re.IGNORECASE)
 
@@ -66,10 +65,3 @@ def parse(text: str) -> Address | None:
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         return address.ipv4_mapped
     return address
-
-
-def masked(address: Address, ipv6_prefix_bits: int) -> Address:
-    """The address that tells visitors apart: an IPv6 address keeps only its prefix."""
-    if address.version == 4 or ipv6_prefix_bits == 128:
-        return address
-    return ip_network((address, ipv6_prefix_bits), strict=False).network_address

@@ -56,23 +56,6 @@ def pixel(settings: Settings, unit: str, target: str | None, subscriber: str | N
 
 
 @click.group()
-def advertiser() -> None:
-    """Advertisers: who reports conversions."""
-
-
-@command(click.argument("name"), of=advertiser)
-def advertiser_token(settings: Settings, name: str) -> None:
-    """Print the token with which an advertiser's servers report conversions.
-
-    \b
-    Example: pixeltally advertiser token acme
-    """
-    from pixeltally import tags
-
-    click.echo(tags.advertiser_token(settings, name))
-
-
-@click.group()
 def key() -> None:
     """Keys that sign click links and tokens."""
 

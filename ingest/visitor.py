@@ -5,17 +5,13 @@ installation's first: see docs/privacy.md.
 """
 
 from collections.abc import Callable
-from ipaddress import ip_network
 from typing import NamedTuple
 
-from ingest.address import Address, Addresses, masked
+from ingest.address import Addresses
 from ingest.request import Request
 from pixeltally.hit import NOBODY
-from pixeltally.identity import visitor_key, visitor_number
+from pixeltally.identity import Address, address_name, subscriber_name, truncated, visitor_key, visitor_number
 from pixeltally.settings import Settings
-
-#: Bits kept of a truncated address, by IP version.
-TRUNCATED_BITS = {4: 24, 6: 48}
 
 
 class Unknown(Exception):
@@ -56,16 +52,14 @@ def visitors(settings: Settings) -> Callable[[Request, str, str], Visitor]:
             return ANONYMOUS
         kept = subscriber if keeps_subscriber else ""
         if request.postback:
-            return Visitor(visitor_number(key, f"s:{subscriber}" if subscriber else stand_in), kept)
+            return Visitor(visitor_number(key, subscriber_name(subscriber) if subscriber else stand_in), kept)
         address = addresses.client(request)
         if subscriber:
-            who = f"s:{subscriber}"
+            who = subscriber_name(subscriber)
         elif address is None:
             raise Unknown
         else:
-            who = str(masked(address, settings.ipv6_prefix))
-            if by_agent:
-                who = f"{who} {request.user_agent}"
+            who = address_name(address, settings.ipv6_prefix, request.user_agent if by_agent else None)
         ip = stored(address, settings.store_ip)
         return Visitor(visitor_number(key, who), kept, ip, request.user_agent, request.referer)
 
@@ -77,5 +71,5 @@ def stored(address: Address | None, how: str) -> str:
     if address is None or how == "none":
         return ""
     if how == "truncated":
-        return str(ip_network((address, TRUNCATED_BITS[address.version]), strict=False).network_address)
+        return str(truncated(address))
     return str(address)

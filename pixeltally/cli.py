@@ -16,13 +16,17 @@ _PLACES = {
     "clickhouse": "local.commands",
     "broker": "local.commands",
     "pixel": "ingest.commands",
-    "advertiser": "ingest.commands",
     "key": "ingest.commands",
     "ingest": "ingest.commands",
     "nginx": "ingest.commands",
     "streams": "streams.commands",
     "rules": "streams.commands",
     "sink": "sinks.commands",
+    "sql": "ledger.query_commands",
+    "sent": "ledger.query_commands",
+    "funnel": "ledger.query_commands",
+    "advertiser": "ledger.tenant_commands",
+    "forget": "ledger.privacy_commands",
     "live": "dashboards.commands",
 }
 

@@ -1,6 +1,12 @@
 """Ids that the same input always gets again: a hit's UUIDv7 and a visitor's number."""
 
 from hashlib import blake2b
+from ipaddress import IPv4Address, IPv6Address, ip_network
+
+Address = IPv4Address | IPv6Address
+
+#: Bits kept of a truncated address, by IP version.
+TRUNCATED_BITS = {4: 24, 6: 48}
 
 #: A hex digit with its upper two bits set to RFC 9562's variant.
 _VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
@@ -18,8 +24,31 @@ def hit_id(ts_ms: int, node: str, seq: int) -> str:
     return f"{time[:8]}-{time[8:]}-7{free[1:4]}-{variant}{free[5:8]}-{free[8:]}"
 
 
+def subscriber_name(subscriber: str) -> str:
+    """What a subscriber's number is made of; no address reads like it."""
+    return f"s:{subscriber}"
+
+
+def address_name(address: Address, ipv6_prefix_bits: int, user_agent: str | None) -> str:
+    """What the number of a visitor without a subscriber is made of; the agent is None where it tells nobody apart."""
+    who = str(masked(address, ipv6_prefix_bits))
+    return who if user_agent is None else f"{who} {user_agent}"
+
+
+def masked(address: Address, ipv6_prefix_bits: int) -> Address:
+    """The address that tells visitors apart: an IPv6 address keeps only its prefix."""
+    if address.version == 4 or ipv6_prefix_bits == 128:
+        return address
+    return ip_network((address, ipv6_prefix_bits), strict=False).network_address
+
+
+def truncated(address: Address) -> Address:
+    """The network that is kept of an address with PIXELTALLY_STORE_IP=truncated."""
+    return ip_network((address, TRUNCATED_BITS[address.version]), strict=False).network_address
+
+
 def visitor_number(key: bytes, visitor: str) -> int:
-    """A visitor (subscriber, address, or address and agent) as an unsigned 64-bit number.
+    """A visitor (:func:`subscriber_name` or :func:`address_name`) as an unsigned 64-bit number.
 
     The hash is keyed: without `key` (at most 64 bytes) nobody can find an address by trying all of them.
     """

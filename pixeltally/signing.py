@@ -42,6 +42,11 @@ def is_token(keys: Iterable[Key], advertiser: str, text: str) -> bool:
     return any(_same(_token_mac(key, advertiser), mac) for key in keys if head == f"pt.{key.id}")
 
 
+def password(key: Key, advertiser: str) -> str:
+    """The password of an advertiser's ClickHouse user: 256 bits, the same again for the same key."""
+    return _mac(key, f"clickhouse password\n{advertiser}", 32)
+
+
 def _click_mac(key: Key, unit_path: str, target: str) -> str:
     return _mac(key, f"{unit_path}\n{target}", 16)
 

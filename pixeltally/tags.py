@@ -105,9 +105,14 @@ def tags(settings: Settings, name: str, target: str | None, subscriber: str | No
 
 def advertiser_token(settings: Settings, name: str) -> str:
     """The token with which the advertiser's servers report conversions; :class:`Refused` where it is no name."""
-    if re.fullmatch(NAME_PATTERN, name, re.ASCII) is None:
-        raise Refused(f"{name!r} is no advertiser's name: of a-z 0-9 . _ -, at most 64")
-    return token(settings.keys().signing(), name)
+    return token(settings.keys().signing(), advertiser_name(name))
+
+
+def advertiser_name(text: str) -> str:
+    """The text, where it is an advertiser's name; else :class:`Refused`."""
+    if re.fullmatch(NAME_PATTERN, text, re.ASCII) is None:
+        raise Refused(f"{text!r} is no advertiser's name: of a-z 0-9 . _ -, at most 64")
+    return text
 
 
 def _mail(unit: Unit) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ from pixeltally.hit import Dead
 from pixeltally.identity import hit_id
 from pixeltally.process import say_ready
 from pixeltally.settings import Settings
+from sinks import retention
 from sinks.migrate import migrate
 
 log = logging.getLogger("sink")
@@ -26,7 +27,7 @@ log = logging.getLogger("sink")
 GROUP = "pixeltally-sink"
 
 #: Where each topic's lines go.
-TABLES = {topics.FACTS: "facts_in", topics.MINUTES: "minute_rows", topics.DEAD: "dead_letters"}
+TABLES = {topics.FACTS: "facts_in", topics.MINUTES: "minute_rows", topics.DEAD: "dead_letters_in"}
 
 #: A batch is inserted when it is so large or so old.
 BATCH_LINES = 20_000
@@ -168,13 +169,14 @@ class Sink:
 
 
 def run(settings: Settings) -> None:
-    """Migrate, then write until SIGTERM."""
+    """Migrate, see to the retention, then write until SIGTERM."""
     metrics.serve(settings.host, settings.sink_metrics_port)
     topics.ensure(settings)
     connect(settings, database="default").command(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Atomic")
     client = connect(settings)
     for name in migrate(client):
         log.info("migrated %s", name)
+    retention.start(settings)
     sink = Sink(settings, client)
     signal.signal(signal.SIGTERM, sink.stop)
     signal.signal(signal.SIGINT, sink.stop)

@@ -30,7 +30,11 @@ def fact(ts_ms: int, kind: str = "impression", **values: Any) -> dict[str, Any]:
 
 
 def insert(url: str, table: str, lines: list[dict[str, Any]]) -> None:
-    client(url).raw_insert(table, insert_block="\n".join(map(json.dumps, lines)), fmt="JSONEachRow")
+    insert_into(client(url), table, lines)
+
+
+def insert_into(ours: Client, table: str, lines: list[dict[str, Any]]) -> None:
+    ours.raw_insert(table, insert_block="\n".join(map(json.dumps, lines)), fmt="JSONEachRow")
 
 
 def client(url: str, database: str = DATABASE) -> Client:

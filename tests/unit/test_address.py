@@ -4,8 +4,9 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from ingest.address import Addresses, masked, parse
+from ingest.address import Addresses, parse
 from ingest.request import Request
+from pixeltally.identity import masked
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
 

@@ -12,7 +12,7 @@ from pixeltally.cli import main
 from pixeltally.errors import Refused
 from pixeltally.keys import Keys, key_of, parse, rows
 from pixeltally.settings import Settings
-from pixeltally.signing import is_signed, is_token, sign, token
+from pixeltally.signing import is_signed, is_token, password, sign, token
 
 UNIT, TARGET = "acme/spring/banner", "https://x.example/"
 SECRETS = "old:0123456789abcdef,new:fedcba9876543210"
@@ -140,6 +140,14 @@ def test_a_token_is_good_for_its_advertiser_alone(tmp_path):
         "é",
     ]
     assert not any(is_token([key], "acme", text) for text in forged)
+
+
+def test_a_password_is_its_advertisers_alone_and_no_token(tmp_path):
+    key = ring(tmp_path).signing()
+    secrets = {password(key, "acme"), password(key, "acmf"), password(key_of(b"x"), "acme")}
+    assert len(secrets) == 3
+    assert password(key, "acme") in secrets
+    assert not any(is_token([key], "acme", f"pt.{key.id}.{secret}") for secret in secrets)
 
 
 def test_the_commands(tmp_path):

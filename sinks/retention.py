@@ -1,0 +1,81 @@
+"""Lets ClickHouse delete what is older than PIXELTALLY_RETENTION_DAYS, once what must outlive it has been counted."""
+
+import logging
+import re
+import threading
+from datetime import UTC, datetime, timedelta
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from pixeltally.database import connect
+from pixeltally.settings import Settings
+
+log = logging.getLogger("retention")
+
+#: What expires, by the time that its rows are of.
+EXPIRING = {
+    "facts": "toDateTime(ts)",
+    "rerates": "toDateTime(ts)",
+    "reach_sets": "slice",
+    "sent_list": "toDateTime(imported_at)",
+    "dead_letters": "toDateTime(intDiv(ts, 1000))",
+    "forgotten_visitors": "toDateTime(until)",
+}
+
+#: Minutes are settled so long before their facts expire, or half the retention where that is less.
+SETTLE_BEFORE = timedelta(days=7)
+
+_EVERY_S = 86_400.0
+_AGAIN_S = 600.0
+
+_TTL = re.compile(r" TTL (.*?)(?: SETTINGS |$)")
+
+
+def start(settings: Settings) -> None:
+    """Apply the retention now and once a day, in a thread of its own, as long as the process lives."""
+    threading.Thread(target=_run, args=(settings,), name="retention", daemon=True).start()
+
+
+def apply(client: Client, days: int) -> None:
+    """Settle what will expire, then tell ClickHouse how long to keep rows; 0 keeps them for ever."""
+    if days:
+        settle(client, datetime.now(UTC) - timedelta(days=days) + min(SETTLE_BEFORE, timedelta(days=days) / 2))
+    for table, time in EXPIRING.items():
+        wanted = f"{time} + toIntervalDay({days})" if days else ""
+        if wanted == _ttl(client, table):
+            continue
+        change = f"MODIFY TTL {wanted}" if wanted else "REMOVE TTL"
+        # ClickHouse goes over the parts that are there in its own time.
+        client.command(f"ALTER TABLE {table} {change}", settings={"alter_sync": 0})
+        log.info("rows of %s are kept %s", table, f"{days} days" if days else "for ever")
+
+
+def settle(client: Client, before: datetime) -> None:
+    """Count minutes with late hits for good, so that they stay when their facts are gone."""
+    client.command(
+        "INSERT INTO settled_minutes SELECT *, now64(3) FROM recounted_minutes WHERE minute < {before:DateTime('UTC')}",
+        parameters={"before": before},
+    )
+
+
+def _ttl(client: Client, table: str) -> str:
+    """The table's TTL as ClickHouse writes it; empty where it has none."""
+    engine = client.query(
+        "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = {table:String}",
+        parameters={"table": table},
+    ).result_rows[0][0]
+    found = _TTL.search(engine)
+    return found[1] if found else ""
+
+
+def _run(settings: Settings) -> None:
+    pause = threading.Event()
+    while True:
+        try:
+            apply(connect(settings), settings.retention_days)
+            wait_s = _EVERY_S
+        except ClickHouseError as error:
+            log.warning("the retention could not be applied, trying again in %.0f s: %s", _AGAIN_S, error)
+            wait_s = _AGAIN_S
+        pause.wait(wait_s)
