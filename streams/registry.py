@@ -47,6 +47,10 @@ class Registry:
         young = self._numbers.young.get(unit)
         return self._remember(unit, self._numbers.old.get(unit)) if young is None else young
 
+    def known(self, unit: Unit) -> int:
+        """The number of a unit, which is not remembered any longer for having been asked for."""
+        return self._numbers.young.get(unit) or self._numbers.old.get(unit) or NOT_COUNTED
+
     def _enter(self, unit: Unit) -> int:
         young, old = self._numbers.young.get(unit), self._numbers.old.get(unit)
         if young is not None:

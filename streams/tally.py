@@ -179,7 +179,10 @@ class Tally:
         )
 
     def _recall_facts(self, facts: list[Fact], lines: Sequence[bytes], head: Head) -> None:
-        columns = self._recall_columns(facts)
+        units = [
+            NOT_COUNTED if fact.verdict == UNREGISTERED else self._registry.recall(unit_of(fact)) for fact in facts
+        ]
+        columns = Columns.of(facts, units)
         duplicate.recall(columns, facts, self._counted)
         leaders = self._attribution.recall(columns, facts, lines)
         verdicts, duplicates = [fact.verdict for fact in facts], [fact.duplicate for fact in facts]
@@ -190,14 +193,9 @@ class Tally:
 
     def _recall_corrections(self, facts: list[Fact], lines: Sequence[bytes], head: Head) -> None:
         for fact, line in zip(facts, lines, strict=True):
-            first = self._attribution.recall_correction(self._recall_columns([fact]), fact, line)
+            columns = Columns.of([fact], [self._registry.known(unit_of(fact))])
+            first = self._attribution.recall_correction(columns, fact, line)
             self._attribute(fact, first, head.offset)
-
-    def _recall_columns(self, facts: list[Fact]) -> Columns:
-        units = [
-            NOT_COUNTED if fact.verdict == UNREGISTERED else self._registry.recall(unit_of(fact)) for fact in facts
-        ]
-        return Columns.of(facts, units)
 
     def _attribute(self, fact: Fact, first: bool, offset: int) -> None:
         """Have the minute of a corrected click count it as attributed."""
