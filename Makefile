@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test hostile chaos bench lint setup browser nginx clean
+.PHONY: demo test hostile chaos bench boards lint setup browser nginx clean
 
 demo: setup
 	$(BIN)/pixeltally demo
@@ -21,6 +21,10 @@ chaos: setup
 # Needs wrk; nginx is the peer that it compares with.
 bench: setup
 	$(BIN)/python -m bench.ingest
+
+# Grafana's boards and alert rules, from their definitions.
+boards: setup
+	$(BIN)/python -m dashboards.boards
 
 lint: setup
 	$(BIN)/ruff check .

@@ -16,7 +16,8 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from flask import Response
 from waitress import create_server
 
-from dashboards.panels import DEAD_LETTERS, NEWEST, PANELS, Column, Panel
+from dashboards.panel import Column, Panel
+from dashboards.panels import DEAD_LETTERS, NEWEST, PANELS
 from dashboards.query import Feed, connect
 from pixeltally.errors import Refused
 from pixeltally.settings import Settings

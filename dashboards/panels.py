@@ -1,46 +1,13 @@
-"""The panels, each defined once: the live page and Grafana's boards are both made from these.
+"""The panels of the live page, each defined once; Grafana's boards (:mod:`dashboards.boards`) take some of them.
 
-SQL reads the contract's views only and takes its time range from macros of Grafana's ClickHouse plugin, so
-the same text runs in Grafana; :func:`expand` does here what the plugin does there.
+SQL reads the contract's views only and takes its time range from macros of Grafana's ClickHouse plugin, so the same
+text runs in Grafana; :mod:`dashboards.macros` does here what the plugin does there.
 
 Uniques never add up, neither over minutes nor over ad units: wherever a number of unique IPs stands, it was
 counted over exactly the rows it speaks of.
 """
 
-import re
-from dataclasses import dataclass
-from typing import Literal
-
-Unit = Literal["count", "ratio", "time", "text"]
-Picture = Literal["stat", "series", "table"]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a panel's answer."""
-
-    name: str
-    title: str
-    unit: Unit = "count"
-    note: str = ""  #: said under a key figure; `{column}` stands for that column's value
-    shown: bool = True  #: else it is there for notes only
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One question and the shape of its answer.
-
-    A `stat` answers one row, each column a key figure; a `series` one row a minute, `minute` first; a `table`
-    ranked rows, their names first.
-    """
-
-    id: str
-    title: str
-    description: str
-    picture: Picture
-    columns: tuple[Column, ...]
-    sql: str
-
+from dashboards.panel import Column, Panel
 
 NEWEST = Panel(
     id="newest",
@@ -82,7 +49,7 @@ FROM
     SELECT
         count() AS gross,
         countIf(verdict = 'valid' AND NOT duplicate) AS impressions,
-        uniqExactIf(visitor, verdict = 'valid') AS uniques,
+        uniqExactIf(visitor, verdict = 'valid' AND visitor != 0) AS uniques,
         countIf(duplicate) AS duplicates
     FROM impressions WHERE $__timeFilter(ts)
 ) AS i,
@@ -122,7 +89,7 @@ REACH = Panel(
 SELECT
     toStartOfMinute(ts) AS minute,
     countIf(verdict = 'valid' AND NOT duplicate) AS impressions,
-    uniqExactIf(visitor, verdict = 'valid') AS uniques
+    uniqExactIf(visitor, verdict = 'valid' AND visitor != 0) AS uniques
 FROM impressions
 WHERE $__timeFilter(ts)
 GROUP BY minute
@@ -203,7 +170,7 @@ FROM
     SELECT
         advertiser, campaign, creative, placement,
         countIf(verdict = 'valid' AND NOT duplicate) AS impressions,
-        uniqExactIf(visitor, verdict = 'valid') AS uniques,
+        uniqExactIf(visitor, verdict = 'valid' AND visitor != 0) AS uniques,
         countIf(duplicate) AS duplicates
     FROM impressions WHERE $__timeFilter(ts) GROUP BY ALL
 ) AS i
@@ -221,25 +188,3 @@ LIMIT 20
 
 #: In the order that they are shown.
 PANELS = (NEWEST, TOTALS, DEAD_LETTERS, REACH, RESPONSE, DUPLICATES, AD_UNITS)
-
-_MACRO = re.compile(r"\$__(\w+)(?:\((\w+)\))?")
-
-
-def expand(sql: str, start_s: int, end_s: int) -> str:
-    """Replace Grafana's time macros in `sql` by the range from `start_s` to `end_s` (epoch seconds).
-
-    Raise `ValueError` for a macro that isn't known here, since Grafana would run what this page can't.
-    """
-    start, end = f"toDateTime({start_s})", f"toDateTime({end_s})"
-
-    def value(match: re.Match[str]) -> str:
-        name, argument = match.groups()
-        if name == "timeFilter" and argument:
-            return f"{argument} >= {start} AND {argument} <= {end}"
-        if name == "fromTime":
-            return start
-        if name == "toTime":
-            return end
-        raise ValueError(f"unknown macro {match[0]}")
-
-    return _MACRO.sub(value, sql)

@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 
 import clickhouse_connect
 
-from dashboards.panels import NEWEST, PANELS, Panel, expand
+from dashboards.macros import expand
+from dashboards.panel import Panel
+from dashboards.panels import NEWEST, PANELS
 from pixeltally.database import DATABASE
 
 log = logging.getLogger("live")

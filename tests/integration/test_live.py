@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from facts import fact, insert, make_tables
 
-from dashboards import query
+from dashboards.macros import expand
 from dashboards.panels import AD_UNITS, DEAD_LETTERS, DUPLICATES, NEWEST, PANELS, REACH, RESPONSE, TOTALS
 from dashboards.query import Ask, Range, Rows, Unavailable, connect
 
@@ -222,5 +222,5 @@ def test_a_query_that_clickhouse_refuses_is_said(ask: Ask):
 
 def test_columns_are_what_the_sql_answers(ask: Ask):
     for panel in PANELS:
-        rows = ask(query.expand(panel.sql, round(NOW_S) - 900, round(NOW_S)))
+        rows = ask(expand(panel.sql, round(NOW_S) - 900, round(NOW_S)))
         assert {len(row) for row in rows} <= {len(panel.columns)}, panel.id

@@ -2,7 +2,9 @@ import re
 
 import pytest
 
-from dashboards.panels import PANELS, Panel, expand
+from dashboards.macros import expand
+from dashboards.panel import Panel
+from dashboards.panels import PANELS
 
 #: What the contract offers to dashboards.
 VIEWS = {"impressions", "clicks", "conversions", "minutes", "ctr", "dead_letters"}
@@ -33,7 +35,7 @@ def test_sql_without_macros_stays_as_it_is():
     assert expand("SELECT '$', 1", START_S, END_S) == "SELECT '$', 1"
 
 
-@pytest.mark.parametrize("macro", ["$__interval_s", "$__timeFilter", "$__timeFilter()", "$__fromtime"])
+@pytest.mark.parametrize("macro", ["$__conditionalAll(x)", "$__timeFilter", "$__timeFilter()", "$__fromtime"])
 def test_a_macro_that_only_grafana_knows_is_refused(macro: str):
     with pytest.raises(ValueError, match="unknown macro"):
         expand(f"SELECT {macro}", START_S, END_S)

@@ -1,0 +1,5 @@
+"""`python -m dashboards.boards` writes Grafana's files anew."""
+
+from dashboards.boards.files import write
+
+write()

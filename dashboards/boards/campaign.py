@@ -1,0 +1,233 @@
+"""Campaign: what a campaign, or what is chosen of it, reached and what came of it."""
+
+from dashboards.boards.board import COUNTED, OF_CAMPAIGN, OF_CREATIVE, UNIQUES, ZONE, Board, Place
+from dashboards.panel import Column, Panel
+
+KEY_FIGURES = Panel(
+    id="campaign-key-figures",
+    title="Key figures",
+    description="CTR is valid clicks ÷ impressions, CVR conversions ÷ unique IPs, frequency impressions ÷ unique IPs."
+    " Conversions name no creative: they are those of the whole campaign.",
+    picture="stat",
+    columns=(
+        Column("impressions", "Impressions"),
+        Column("uniques", "Unique IPs"),
+        Column("frequency", "Frequency", "number"),
+        Column("clicks", "Clicks"),
+        Column("ctr", "CTR", "ratio"),
+        Column("conversions", "Conversions"),
+        Column("cvr", "CVR", "ratio"),
+    ),
+    sql=f"""
+SELECT
+    impressions, uniques, impressions / nullIf(uniques, 0) AS frequency, clicks,
+    clicks / nullIf(impressions, 0) AS ctr, conversions, conversions / nullIf(uniques, 0) AS cvr
+FROM
+(
+    SELECT countIf({COUNTED}) AS impressions, {UNIQUES} AS uniques
+    FROM impressions WHERE $__timeFilter(ts) AND {OF_CREATIVE}
+) AS i,
+(SELECT countIf({COUNTED}) AS clicks FROM clicks WHERE $__timeFilter(ts) AND {OF_CREATIVE}) AS c,
+(SELECT countIf({COUNTED}) AS conversions FROM conversions WHERE $__timeFilter(ts) AND {OF_CAMPAIGN}) AS o
+""",
+)
+
+DAYS = Panel(
+    id="campaign-days",
+    title="Reach and frequency by day",
+    description="Days of the time zone that the board is shown in. Unique IPs are distinct within the day.",
+    picture="series",
+    columns=(
+        Column("day", "Day", "time"),
+        Column("impressions", "Impressions"),
+        Column("uniques", "Unique IPs"),
+        Column("frequency", "Frequency", "number"),
+    ),
+    sql=f"""
+SELECT
+    toStartOfDay(ts, {ZONE}) AS day, countIf({COUNTED}) AS impressions, {UNIQUES} AS uniques,
+    impressions / nullIf(uniques, 0) AS frequency
+FROM impressions
+WHERE $__timeFilter(ts) AND {OF_CREATIVE}
+GROUP BY day
+ORDER BY day
+""",
+)
+
+FREQUENCY = Panel(
+    id="campaign-frequency",
+    title="How often a visitor saw it",
+    description="Visitors by their impressions over the range.",
+    picture="bars",
+    columns=(Column("seen", "Impressions", "text"), Column("visitors", "Unique IPs")),
+    sql=f"""
+SELECT if(times < 10, toString(times), '10 and more') AS seen, count() AS visitors
+FROM
+(
+    SELECT visitor, count() AS times
+    FROM impressions
+    WHERE $__timeFilter(ts) AND {OF_CREATIVE} AND {COUNTED} AND visitor != 0
+    GROUP BY visitor
+)
+GROUP BY seen
+ORDER BY min(times)
+""",
+)
+
+UNITS = Panel(
+    id="campaign-units",
+    title="Ad units and placements",
+    description="By impressions. One visitor may count in several ad units. A click on a name narrows the board.",
+    picture="table",
+    columns=(
+        Column("advertiser", "Advertiser", "text"),
+        Column("campaign", "Campaign", "text", link="pixeltally-campaign"),
+        Column("creative", "Creative", "text", link="pixeltally-campaign"),
+        Column("placement", "Placement", "text"),
+        Column("impressions", "Impressions", shaded=True),
+        Column("uniques", "Unique IPs"),
+        Column("frequency", "Frequency", "number"),
+        Column("clicks", "Clicks"),
+        Column("ctr", "CTR", "ratio", shaded=True),
+    ),
+    sql=f"""
+SELECT
+    advertiser, campaign, creative, placement, sum(u.impressions) AS impressions, sum(u.uniques) AS uniques,
+    sum(u.impressions) / nullIf(sum(u.uniques), 0) AS frequency, sum(u.clicks) AS clicks,
+    sum(u.clicks) / nullIf(sum(u.impressions), 0) AS ctr
+FROM
+(
+    SELECT
+        advertiser, campaign, creative, placement, countIf({COUNTED}) AS impressions, {UNIQUES} AS uniques, 0 AS clicks
+    FROM impressions WHERE $__timeFilter(ts) AND {OF_CREATIVE}
+    GROUP BY advertiser, campaign, creative, placement
+    UNION ALL
+    SELECT advertiser, campaign, creative, placement, 0, 0, count()
+    FROM clicks WHERE $__timeFilter(ts) AND {OF_CREATIVE} AND {COUNTED}
+    GROUP BY advertiser, campaign, creative, placement
+) AS u
+GROUP BY advertiser, campaign, creative, placement
+ORDER BY impressions DESC, clicks DESC, advertiser, campaign, creative, placement
+LIMIT 500
+""",
+)
+
+COUNTRIES = Panel(
+    id="campaign-countries",
+    title="Where",
+    description="Impressions by country of the IP address; empty without PIXELTALLY_GEO_COUNTRY_MMDB.",
+    picture="map",
+    columns=(Column("country", "Country", "text"), Column("impressions", "Impressions")),
+    sql=f"""
+SELECT country, count() AS impressions
+FROM impressions
+WHERE $__timeFilter(ts) AND {OF_CREATIVE} AND {COUNTED} AND country != ''
+GROUP BY country
+ORDER BY impressions DESC, country
+""",
+)
+
+
+def _by(id: str, title: str, column: str, description: str) -> Panel:
+    return Panel(
+        id=id,
+        title=title,
+        description=description,
+        picture="bars",
+        columns=(Column("name", title, "text"), Column("impressions", "Impressions")),
+        sql=f"""
+SELECT if({column} = '', 'unknown', {column}) AS name, count() AS impressions
+FROM impressions
+WHERE $__timeFilter(ts) AND {OF_CREATIVE} AND {COUNTED}
+GROUP BY name
+ORDER BY impressions DESC, name
+LIMIT 15
+""",
+    )
+
+
+PROVIDERS = _by("campaign-isps", "Internet provider", "isp", "Impressions by the IP address's provider.")
+DEVICES = _by("campaign-devices", "Device", "device", "Impressions by the kind of device.")
+
+_HOURS = range(24)
+WEEK = Panel(
+    id="campaign-week",
+    title="Hour by weekday",
+    description="Impressions by hour of the day, in the time zone that the board is shown in.",
+    picture="table",
+    columns=(
+        Column("weekday", "Weekday", "text"),
+        *(Column(f"h{hour:02}", f"{hour:02}", shaded=True) for hour in _HOURS),
+    ),
+    sql=f"""
+SELECT
+    arrayElement(['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'], day) AS weekday,
+    {", ".join(f"countIf(hour = {hour}) AS h{hour:02}" for hour in _HOURS)}
+FROM
+(
+    SELECT toDayOfWeek(ts, 0, {ZONE}) AS day, toHour(ts, {ZONE}) AS hour
+    FROM impressions
+    WHERE $__timeFilter(ts) AND {OF_CREATIVE} AND {COUNTED}
+)
+GROUP BY day
+ORDER BY day
+""",
+)
+
+FUNNEL = Panel(
+    id="campaign-funnel",
+    title="Funnel",
+    description="Visitors who saw the campaign, clicked, and converted. Conversions count whose click is"
+    " known or whose visitor was seen.",
+    picture="bars",
+    columns=(Column("step", "Step", "text"), Column("visitors", "Visitors")),
+    sql=f"""
+WITH
+    seen AS
+    (
+        SELECT DISTINCT advertiser, campaign, visitor FROM impressions
+        WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND verdict = 'valid' AND visitor != 0
+    ),
+    clicked AS
+    (
+        SELECT advertiser, campaign, visitor, id FROM clicks
+        WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND verdict = 'valid' AND visitor != 0
+    )
+SELECT step, visitors
+FROM
+(
+    SELECT 1 AS place, 'Seen' AS step, count() AS visitors FROM seen
+    UNION ALL
+    SELECT 2, 'Clicked', uniqExact(advertiser, campaign, visitor) FROM clicked
+    UNION ALL
+    SELECT 3, 'Converted', uniqExact(o.advertiser, o.campaign, if(c.visitor = 0, o.visitor, c.visitor))
+    FROM
+    (
+        SELECT advertiser, campaign, visitor, click_id FROM conversions
+        WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND {COUNTED}
+    ) AS o
+    LEFT ANY JOIN clicked AS c ON c.id = o.click_id AND c.advertiser = o.advertiser AND c.campaign = o.campaign
+    WHERE c.visitor != 0 OR (o.advertiser, o.campaign, o.visitor) IN seen
+)
+ORDER BY place
+""",
+)
+
+BOARD = Board(
+    uid="pixeltally-campaign",
+    title="Campaign",
+    description="What a campaign reached, how often, where and when, and what came of it.",
+    places=(
+        Place(KEY_FIGURES, 24, 4),
+        Place(DAYS, 14),
+        Place(FREQUENCY, 10),
+        Place(UNITS, 24, 10),
+        Place(COUNTRIES, 12, 11),
+        Place(PROVIDERS, 12, 11),
+        Place(WEEK, 24, 9),
+        Place(DEVICES, 12),
+        Place(FUNNEL, 12),
+    ),
+    scope=("advertiser", "campaign", "creative"),
+    since="now-30d",
+)

@@ -1,0 +1,104 @@
+"""Pipeline health: whether the numbers are fresh and whole, as far as ClickHouse knows.
+
+What Kafka and the spool hold is told by the tiers' Prometheus metrics, not by ClickHouse.
+"""
+
+from dashboards.boards.board import Board, Place
+from dashboards.panel import Column, Panel
+from dashboards.panels import DEAD_LETTERS, NEWEST
+
+FRESHNESS = Panel(
+    id="pipeline-freshness",
+    title="Age of the newest hit",
+    description="How long ago the newest hit in ClickHouse was answered. It grows while nobody asks for a pixel, too.",
+    picture="stat",
+    columns=(Column("age", "Newest hit", "seconds", warn=60, alarm=600),),
+    sql="""
+SELECT dateDiff('millisecond', newest, now64(3)) / 1000 AS age
+FROM (SELECT max(ts) AS newest FROM impressions WHERE ts > now() - INTERVAL 7 DAY HAVING count() > 0)
+""",
+)
+
+MINUTE_LAG = Panel(
+    id="pipeline-minute-lag",
+    title="Minutes behind hits",
+    description="The newest hit's minute less the newest minute that the windows counted: what streams are behind.",
+    picture="stat",
+    columns=(Column("lag", "Behind", "seconds", warn=60, alarm=300),),
+    sql="""
+SELECT greatest(dateDiff('second', counted, toStartOfMinute(newest)), 0) AS lag
+FROM
+(SELECT max(ts) AS newest FROM impressions WHERE ts > now() - INTERVAL 7 DAY HAVING count() > 0) AS i,
+(SELECT max(minute) AS counted FROM minutes WHERE minute > now() - INTERVAL 7 DAY HAVING count() > 0) AS m
+""",
+)
+
+RATE = Panel(
+    id="pipeline-rate",
+    title="Requests a second",
+    description="Requests for images that were counted, invalid or duplicate, by when they were answered.",
+    picture="series",
+    columns=(Column("time", "Time", "time"), Column("rate", "Requests", "per_second")),
+    sql="""
+SELECT $__timeInterval(minute) AS time, sum(gross) / greatest($__interval_s, 60) AS rate
+FROM minutes
+WHERE $__timeFilter(minute)
+GROUP BY time
+ORDER BY time
+""",
+)
+
+LETTERS = Panel(
+    id="pipeline-letters",
+    title="Dead letters by reason",
+    description="docs/dead-letters.md says what each reason means and what to do.",
+    picture="table",
+    columns=(
+        Column("reason", "Reason", "text"),
+        Column("letters", "Dead letters", warn=1, alarm=100),
+        Column("last", "Last", "time"),
+        Column("origin", "Last origin", "text"),
+        Column("line", "Last line", "text"),
+    ),
+    sql="""
+SELECT
+    reason, count() AS letters, max(found) AS last, argMax(origin, found) AS origin,
+    argMax(left(line, 200), found) AS line
+FROM (SELECT *, fromUnixTimestamp64Milli(ts, 'UTC') AS found FROM dead_letters FINAL)
+WHERE $__timeFilter(found)
+GROUP BY reason
+ORDER BY letters DESC, reason
+""",
+)
+
+LETTERS_OVER_TIME = Panel(
+    id="pipeline-letters-over-time",
+    title="Dead letters",
+    description="By when they were found.",
+    picture="series",
+    columns=(Column("time", "Time", "time"), Column("reason", "Reason", "text"), Column("letters", "Dead letters")),
+    sql="""
+SELECT $__timeInterval(found) AS time, reason, count() AS letters
+FROM (SELECT reason, fromUnixTimestamp64Milli(ts, 'UTC') AS found FROM dead_letters FINAL)
+WHERE $__timeFilter(found)
+GROUP BY time, reason
+ORDER BY time, reason
+""",
+)
+
+BOARD = Board(
+    uid="pixeltally-pipeline",
+    title="Pipeline health",
+    description="Whether the numbers are fresh and whole, as far as ClickHouse knows.",
+    places=(
+        Place(FRESHNESS, 6, 5),
+        Place(MINUTE_LAG, 6, 5),
+        Place(NEWEST, 6, 5),
+        Place(DEAD_LETTERS, 6, 5),
+        Place(RATE, 12),
+        Place(LETTERS_OVER_TIME, 12),
+        Place(LETTERS, 24),
+    ),
+    refresh="30s",
+    since="now-6h",
+)
