@@ -28,6 +28,7 @@ _PLACES = {
     "advertiser": "ledger.tenant_commands",
     "forget": "ledger.privacy_commands",
     "live": "dashboards.commands",
+    "grafana": "dashboards.commands",
 }
 
 

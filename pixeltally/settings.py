@@ -114,6 +114,9 @@ class Settings:
     partitions: int = _setting("4", "partitions of a topic when it is created", _positive)
     clickhouse_url: str = _setting("", "ClickHouse's HTTP address; unset: `up` starts the embedded engine")
     clickhouse_port: int = _setting("8123", "port of the ClickHouse that `up` starts", _port)
+    grafana_url: str = _setting("http://127.0.0.1:3000", "Grafana's address, for `pixeltally grafana`")
+    grafana_user: str = _setting("admin", "Grafana's administrator")
+    grafana_password: str = _setting("", "the administrator's password", secret=True)
     secret: str = _setting(
         "",
         "signs click links and tokens, hides visitors: a text, or id:secret,id:secret oldest first;"

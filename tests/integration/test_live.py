@@ -35,7 +35,7 @@ def traffic(seed: int, count: int, from_ms: int, to_ms: int) -> list[Fact]:
             advertiser=draw.choice(["acme", "globex"]),
             creative=draw.choice(["a", "b", "c"]),
             placement=draw.choice(["", "news"]),
-            visitor=draw.randrange(2**64 - 40, 2**64),
+            visitor=draw.choice([0, draw.randrange(2**64 - 40, 2**64)]),
             verdict=draw.choices(["valid", "bot"], [9, 1])[0],
             duplicate=draw.random() < 0.1,
         )
@@ -60,7 +60,7 @@ def duplicates(facts: Iterable[Fact]) -> list[Fact]:
 
 
 def uniques(facts: Iterable[Fact]) -> int:
-    return len({each["visitor"] for each in images(facts) if each["verdict"] == "valid"})
+    return len({each["visitor"] for each in images(facts) if each["verdict"] == "valid"} - {0})  # 0 is nobody
 
 
 def share(part: int, whole: int) -> float | None:

@@ -10,6 +10,7 @@ import click
 import pytest
 from ruamel.yaml import YAML
 
+from dashboards.boards import BOARDS, render
 from pixeltally import settings, topics
 from pixeltally.cli import main
 from pixeltally.database import DATABASE
@@ -25,13 +26,16 @@ SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 TIERS = {name: service for name, service in SERVICES.items() if "build" in service}
 SETTINGS = {name: default for name, default, _ in settings.table()}
 
-#: Settings that the compose file gives itself, or that only parts started by `up` have.
+#: Settings that the compose file gives itself, or that only parts started by `up` or commands run by hand have.
 FIXED_INSIDE = {
     "PIXELTALLY_DATA",
     "PIXELTALLY_HOST",
     "PIXELTALLY_KAFKA",
     "PIXELTALLY_KAFKA_PORT",
     "PIXELTALLY_CLICKHOUSE_URL",
+    "PIXELTALLY_GRAFANA_URL",
+    "PIXELTALLY_GRAFANA_USER",
+    "PIXELTALLY_GRAFANA_PASSWORD",
 }
 
 
@@ -144,6 +148,20 @@ def test_grafanas_data_source_is_our_database() -> None:
     password = re.fullmatch(r"\$__env{(\w+)}", source["secureJsonData"]["password"])
     assert password is not None
     assert password[1] in SERVICES["grafana"]["environment"]
+
+
+def test_grafana_finds_the_boards_and_rules() -> None:
+    grafana = SERVICES["grafana"]
+    assert grafana["environment"]["GF_PLUGINS_PREINSTALL"] == f"{render.PLUGIN}@{render.PLUGIN_VERSION}"
+    mounts = {place.split(":")[1]: ROOT / place.split(":")[0] for place in grafana["volumes"] if place.startswith("./")}
+    provisioning = mounts["/etc/grafana/provisioning"]
+    (provider,) = YAML(typ="safe").load(provisioning / "dashboards/pixeltally.yml")["providers"]
+    assert len(list(mounts[provider["options"]["path"]].glob("*.json"))) == len(BOARDS)
+    assert (provider["folder"], provider["folderUid"]) == (render.FOLDER, render.FOLDER_UID)
+    (group,) = YAML(typ="safe").load(provisioning / "alerting/pixeltally.json")["groups"]
+    assert group["folder"] == provider["folder"]
+    port = grafana["ports"][0].rsplit(":", 1)[1]
+    assert TIERS["live"]["environment"]["PIXELTALLY_GRAFANA_URL"] == f"http://grafana:{port}"
 
 
 def test_the_image_is_built_from_every_package() -> None:
