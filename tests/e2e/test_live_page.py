@@ -63,7 +63,7 @@ def test_numbers_appear_and_move(counting: "Site", page: Page):
     expect(page.get_by_text("pixeltally demo")).to_be_visible()
     expect(page.get_by_text("/p/acme/spring/banner.gif")).to_be_visible()
 
-    first = [fact(now_ms() - 90_000 + i, visitor=i % 1000) for i in range(1200)]
+    first = [fact(now_ms() - 90_000 + i, visitor=1 + i % 1000) for i in range(1200)]
     first += [fact(now_ms() - 80_000, "click", visitor=1), fact(now_ms() - 70_000, duplicate=True)]
     insert(counting.clickhouse, "facts_in", first)
     see(page, "value-impressions", "1,200")
@@ -138,7 +138,7 @@ def test_times_are_the_viewers(counting: "Site", page: Page):
 
 
 def test_a_zoomed_chart_stays_zoomed(counting: "Site", page: Page):
-    insert(counting.clickhouse, "facts_in", [fact(now_ms() - i * 1000, visitor=i) for i in range(600)])
+    insert(counting.clickhouse, "facts_in", [fact(now_ms() - i * 1000, visitor=1 + i) for i in range(600)])
     page.goto(counting.url)
     see(page, "value-impressions", "600")
     plot = page.locator("#chart-reach .nsewdrag").first
@@ -178,7 +178,7 @@ def test_nothing_moves_when_numbers_do(counting: "Site", page: Page):
         " for (const entry of list.getEntries()) window.shift += entry.value;"
         "}).observe({type: 'layout-shift'})"
     )
-    insert(counting.clickhouse, "facts_in", [fact(now_ms(), visitor=i) for i in range(12_345)])
+    insert(counting.clickhouse, "facts_in", [fact(now_ms(), visitor=1 + i) for i in range(12_345)])
     see(page, "value-impressions", "12,346")
     page.wait_for_timeout(200)
     assert page.evaluate("window.shift") < 0.01
