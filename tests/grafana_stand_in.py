@@ -34,6 +34,7 @@ class Grafana:
         self.break_at = 0
         self.lose = False
         self.healthy = True
+        self.auto_assign_org = True  #: else a new user gets an organisation of its own, whatever it was made for
 
     def state(self) -> Any:
         """All that it holds, without versions."""
@@ -81,7 +82,10 @@ class Grafana:
                     return 412, {"message": "User already exists"}
                 number = max(self.users) + 1
                 self.users[number] = {"login": content["login"], "isGrafanaAdmin": False, "secret": content["password"]}
-                self.orgs[content.get("OrgId") or 1]["members"][number] = "Viewer"
+                if self.auto_assign_org:
+                    self.orgs[content.get("OrgId") or 1]["members"][number] = "Viewer"
+                else:
+                    self.orgs[max(self.orgs) + 1] = {"name": content["login"], "members": {number: "Admin"}}
                 return 200, {"id": number, "message": "User created"}
             case "PUT", ["admin", "users", number, "permissions"]:
                 self.users[int(number)]["isGrafanaAdmin"] = content["isGrafanaAdmin"]

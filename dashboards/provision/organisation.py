@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,7 +33,7 @@ class Tenant:
     port: int
     secure: bool
     user: str
-    password: str
+    password: str = field(repr=False)
     key_id: str  #: of the key that the password is made from: another key, another password
 
     @property

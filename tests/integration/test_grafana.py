@@ -154,6 +154,16 @@ def test_an_organisation_that_was_there_is_taken_over(stand_in: grafana_stand_in
     assert settle(stand_in) == ["acme: make admin its administrator"]
 
 
+def test_a_viewer_is_let_in_where_grafana_gives_users_their_own_organisation(stand_in: grafana_stand_in.Grafana):
+    stand_in.auto_assign_org = False
+    assert settle(stand_in)[-2:] == [
+        "acme: let pixeltally-acme in",
+        "acme: take pixeltally-acme out of organisation pixeltally-acme",
+    ]
+    assert [org["members"] for org in stand_in.orgs.values()] == [{1: "Admin"}, {1: "Admin", 2: "Viewer"}, {}]
+    assert settle(stand_in) == []
+
+
 def test_another_key_sets_the_password_anew(stand_in: grafana_stand_in.Grafana):
     settle(stand_in)
     rotated = replace(ACME, password="new", key_id="2")
