@@ -50,7 +50,7 @@ class Grafana:
             return 403, {"message": "You'll need additional permissions"}
         return self._organisation(method, path, content, org)
 
-    def _server(self, method: str, path: list[str], query: Json, content: Json) -> Answer:  # noqa: PLR0911
+    def _server(self, method: str, path: list[str], query: Json, content: Json) -> Answer:  # noqa: PLR0911, PLR0912
         match method, path:
             case "GET", ["orgs", "name", name]:
                 found = [at for at, org in self.orgs.items() if org["name"] == name]

@@ -10,10 +10,13 @@ import pytest
 from ruamel.yaml import YAML
 
 from dashboards.boards import BOARDS, TENANT_BOARDS
-from dashboards.boards.alerts import ALERTS
+from dashboards.boards.alerts import ALERTS, TENANT_ALERTS
 from dashboards.boards.files import ROOT, files, write
 from dashboards.boards.render import dashboard
 from dashboards.panel import Panel
+from dashboards.provision.organisation import tenant
+from ledger import rights
+from pixeltally.settings import Settings
 
 Json = dict[str, Any]
 
@@ -169,3 +172,13 @@ def test_rules_are_whole():
         assert "${" not in steps["A"]["model"]["rawSql"], "rules know no variables"
         assert rule["annotations"]["summary"].endswith(".")
         assert re.fullmatch(r"\d+[smh]", rule["for"])
+
+
+def test_advertisers_may_read_what_their_boards_ask():
+    asked = [place.panel.sql for board in TENANT_BOARDS for place in board.places]
+    asked += [alert.sql for alert in TENANT_ALERTS]
+    asked += [each["query"] for board in TENANT_BOARDS for each in dashboard(board)["templating"]["list"]]
+    named = {name for sql in asked for name in re.findall(r"\b(?:FROM|JOIN)\s+([a-z_]+)", sql)}
+    own = {name for sql in asked for name in re.findall(r"\b(\w+) AS\s+\(", sql)}
+    assert named - own <= rights.READABLE.keys()
+    assert tenant(Settings.from_env({"PIXELTALLY_SECRET": "s"}), "acme").user == rights.user("acme")
