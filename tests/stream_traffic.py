@@ -9,6 +9,8 @@ import time
 import uuid
 from collections import deque
 
+from processes import BROWSER
+
 from pixeltally.partition import key, partitions
 
 MINUTES = 12
@@ -19,9 +21,12 @@ CAMPAIGNS = ("spring", "summer", "autumn")
 #: Each node's hits are so much older than the newest. The last one ships an outage's backlog, of few ad units: the
 #: others' minutes get no late hits, and stand as the windows counted them.
 BEHIND_MS = {"node-a": 0, "node-b": 1_500, "node-c": 240_000}
-AGENT = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
-)
+PROGRAM = "curl/8.5.0"
+
+
+def rule(hit):
+    """What the verdict of one of these hits is, by itself."""
+    return "non-browser" if hit["user_agent"] == PROGRAM else "valid"
 
 
 class Traffic:
@@ -78,8 +83,8 @@ class Traffic:
             "seq": self._seq[node],
             "creative": f"banner-{draw.randrange(3 if node == 'node-c' else 12)}",
             "placement": draw.choice(("", "blog")),
-            "ip": f"81.2.{draw.randrange(256)}.{draw.randrange(256)}",
-            "user_agent": AGENT,
+            "ip": f"203.0.113.{draw.randrange(256)}",  # documentation's: no list speaks against it
+            "user_agent": PROGRAM if draw.random() < 0.03 else BROWSER,
             "referer": "https://news.example/",
         }
         chance = 1 if node == "node-c" else draw.random()

@@ -14,7 +14,7 @@ import recount
 from confluent_kafka import Consumer, Producer, TopicPartition
 from facts import client
 from processes import start_clickhouse, wait_until
-from stream_traffic import Traffic
+from stream_traffic import Traffic, rule
 
 from pixeltally import topics
 from pixeltally.settings import Settings
@@ -159,9 +159,9 @@ def produce(servers, traffic, workers, events, draw):
 def oracle(servers):
     """The naive recount of all that stands in the topic: facts by id, and minutes."""
     facts, minutes = {}, defaultdict(lambda: dict.fromkeys(COLUMNS, 0))
-    rules = [int(seconds) * 1000 for seconds in WINDOWS.values()]
+    windows_ms = [int(seconds) * 1000 for seconds in WINDOWS.values()]
     for messages in partition_messages(servers):
-        found = recount.judge(messages, *rules, MEMORY_MS)
+        found = recount.judge(messages, *windows_ms, MEMORY_MS, rule=rule)
         facts.update(found)
         for place, row in recount.minutes(found).items():
             for name in COLUMNS:  # a partition holds whole visitors
