@@ -24,7 +24,7 @@ SEED = int(os.environ.get("PIXELTALLY_CHAOS_SEED", "1"))
 HITS = 1_000_000 if LONG else 60_000
 KILLS = 10 if LONG else 2
 COMINGS = 5 if LONG else 1  #: times that a worker is added, and one removed
-SECONDS = 240 if LONG else 18
+SECONDS = 240 if LONG else 15
 PARTITIONS = 4
 
 #: Short windows: what is remembered is forgotten while the test runs.
