@@ -83,7 +83,7 @@ class Traffic:
             "seq": self._seq[node],
             "creative": f"banner-{draw.randrange(3 if node == 'node-c' else 12)}",
             "placement": draw.choice(("", "blog")),
-            "ip": f"203.0.113.{draw.randrange(256)}",  # documentation's: no list speaks against it
+            "ip": f"91.0.{draw.randrange(256)}.{draw.randrange(256)}",  # people's, by every list
             "user_agent": PROGRAM if draw.random() < 0.03 else BROWSER,
             "referer": "https://news.example/",
         }

@@ -1,4 +1,4 @@
-"""Workers of streams may be killed, added and removed, and the broker restarted: every count equals the recount."""
+"""Workers of streams may be killed, stand still, come and go, and the broker restart: every count equals the recount."""
 
 import os
 import random
@@ -24,6 +24,8 @@ SEED = int(os.environ.get("PIXELTALLY_CHAOS_SEED", "1"))
 HITS = 1_000_000 if LONG else 60_000
 KILLS = 10 if LONG else 2
 COMINGS = 5 if LONG else 1  #: times that a worker is added, and one removed
+STALLS = 3 if LONG else 1
+STALLED_S = 9.0  #: longer than the group waits for a member
 SECONDS = 240 if LONG else 15
 PARTITIONS = 4
 
@@ -53,6 +55,7 @@ class Crew:
         self._environ = {**os.environ, "PIXELTALLY_DATA": str(folder), **environ}
         self._log = (folder / "streams.log").open("w")
         self._workers = [self._start("streams") for _ in range(count)]
+        self._stalled = []  #: (until when, worker)
         self._sink = self._start("sink")
 
     def _start(self, name):
@@ -60,6 +63,8 @@ class Crew:
         return subprocess.Popen(command, env=self._environ, stdout=self._log, stderr=self._log)
 
     def look_after(self):
+        while self._stalled and self._stalled[0][0] < time.monotonic():
+            self._stalled.pop(0)[1].send_signal(signal.SIGCONT)
         for place, worker in enumerate(self._workers):
             if worker.poll() is not None:
                 if worker.returncode != -signal.SIGKILL:
@@ -72,11 +77,18 @@ class Crew:
     def kill(self, draw):
         draw.choice(self._workers).kill()
 
+    def stall(self, draw):
+        """Have one stand still, and go on as if it still had its partitions."""
+        worker = draw.choice(self._workers)
+        worker.send_signal(signal.SIGSTOP)
+        self._stalled.append((time.monotonic() + STALLED_S, worker))
+
     def add(self, _draw):
         self._workers.append(self._start("streams"))
 
     def remove(self, draw):
         worker = self._workers.pop(draw.randrange(len(self._workers)))
+        worker.send_signal(signal.SIGCONT)
         worker.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             worker.wait(15)  # what the supervisor gives it, too
@@ -126,7 +138,7 @@ def test_counts_equal_the_recount_through_kills_rebalances_and_a_broker_restart(
     with start_clickhouse(tmp_path / "clickhouse") as clickhouse:
         environ = {"PIXELTALLY_KAFKA": servers, "PIXELTALLY_CLICKHOUSE_URL": clickhouse.url, **WINDOWS}
         with crew(2, tmp_path, **environ) as workers:
-            events = [workers.kill] * KILLS + [restart_broker]
+            events = [workers.kill] * KILLS + [workers.stall] * STALLS + [restart_broker]
             draw.shuffle(events)
             for _ in range(COMINGS):  # one comes, some time later one goes
                 first, second = sorted(draw.sample(range(len(events) + 2), 2))
