@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test hostile chaos bench boards lint setup browser nginx clean
+.PHONY: demo test hostile chaos bench boards lint setup browser nginx quix clean
 
 demo: setup
 	$(BIN)/pixeltally demo
@@ -14,13 +14,22 @@ test: setup browser nginx lint
 hostile: setup
 	PIXELTALLY_HOSTILE=20000 $(BIN)/pytest -s tests/integration/test_hostile.py
 
-# The long form of tests/chaos: twenty kills, Kafka away for two minutes.
+# The long form of tests/chaos: twenty kills of ingest, ten of streams, Kafka away for two minutes.
 chaos: setup
 	PIXELTALLY_CHAOS=1 $(BIN)/pytest -s --timeout 900 tests/chaos
 
-# Needs wrk; nginx is the peer that it compares with.
-bench: setup
+# Needs wrk. The peers: nginx and Flask for ingest; idiomatic Faust and Quix Streams for streams.
+bench: setup quix
 	$(BIN)/python -m bench.ingest
+	$(BIN)/python -m bench.streams
+
+# Quix Streams wants an older Kafka client than we do: an environment of its own.
+quix: .venv/quix/ready
+
+.venv/quix/ready: bench/quix.txt
+	$(PYTHON) -m venv .venv/quix
+	.venv/quix/bin/pip install --quiet --requirement $<
+	touch $@
 
 # Grafana's boards and alert rules, from their definitions.
 boards: setup

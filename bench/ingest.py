@@ -18,7 +18,8 @@ from urllib.request import urlopen
 
 import click
 
-from bench.peers import CORE, FLASK_VIEW, NGINX, OURS, Peer, started
+from bench.peers import FLASK_VIEW, NGINX, OURS, Peer, started
+from bench.processes import leave_core
 
 CONNECTIONS = 32
 PATH = "/p/acme/spring/banner/blog.gif?cb=8731"
@@ -59,8 +60,7 @@ def main(rounds: int, seconds: int) -> None:
         sys.exit("make bench needs wrk: install your system's package so that 'wrk' is on PATH.")
     if NGINX is None:
         click.echo("nginx is not installed: the ratios to it are missing. Install your system's package.", err=True)
-    others = set(range(os.cpu_count() or 1)) - {CORE}
-    os.sched_setaffinity(0, others or {CORE})  # for all that is started from here
+    leave_core()
     with tempfile.TemporaryDirectory() as folder, started(Path(folder)) as peers:
         before_s = sum(peer.shipping_cpu_s() for peer in peers)
         full, paced = _rounds(peers, rounds, seconds)

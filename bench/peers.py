@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -16,15 +15,13 @@ from urllib.request import urlopen
 
 import psutil
 
+from bench.processes import CORE, cpu_s, free_port, running
 from ingest import nginx
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
 OURS = "pixeltally ingest"
 FLASK_VIEW = "plain Flask view, same server"
-
-#: The core that every peer answers on; clients, the shipper and Kafka have the others.
-CORE = 0
 
 _NGINX = """
 {user}
@@ -63,31 +60,26 @@ class Peer:
 
     def answering_cpu_s(self) -> float:
         """CPU seconds that answering has taken so far."""
-        return _cpu_s(self.answering)
+        return cpu_s(self.answering)
 
     def shipping_cpu_s(self) -> float:
         """CPU seconds that shipping has taken so far."""
-        return _cpu_s(self.shipping)
-
-
-def _cpu_s(processes: list[psutil.Process]) -> float:
-    times = [process.cpu_times() for process in processes]
-    return float(sum(each.user + each.system for each in times))
+        return cpu_s(self.shipping)
 
 
 @contextmanager
 def started(folder: Path) -> Iterator[list[Peer]]:
     """All peers, the one that others are compared with first; those without a program here are left out."""
     with ExitStack() as stack:
-        data, kafka_port = folder / "data", str(_free_port())
+        data, kafka_port = folder / "data", str(free_port())
         environ = {**os.environ, "PIXELTALLY_DATA": str(data), "PIXELTALLY_KAFKA_PORT": kafka_port}
-        stack.enter_context(_process([sys.executable, "-m", "pixeltally", "broker"], environ))
-        ours = stack.enter_context(_ingest(environ, _free_port()))
+        stack.enter_context(running([sys.executable, "-m", "pixeltally", "broker"], environ))
+        ours = stack.enter_context(_ingest(environ, free_port()))
         peers = [ours, stack.enter_context(_flask_view(folder / "flask", environ))]
         if NGINX:
-            plain = _nginx("nginx empty_gif, access log", folder / "plain", _EMPTY_GIF, _free_port())
+            plain = _nginx("nginx empty_gif, access log", folder / "plain", _EMPTY_GIF, free_port())
             peers.insert(0, stack.enter_context(plain))
-            port, node = _free_port(), data / "spool" / "nginx"
+            port, node = free_port(), data / "spool" / "nginx"
             nginx.prepare(node)
             front = nginx.configuration(f"127.0.0.1:{port}", str(node), f"127.0.0.1:{ours.port}")
             peers.append(stack.enter_context(_nginx("pixeltally's nginx front", folder / "front", front, port, True)))
@@ -97,7 +89,7 @@ def started(folder: Path) -> Iterator[list[Peer]]:
 @contextmanager
 def _ingest(environ: Mapping[str, str], port: int) -> Iterator[Peer]:
     command = [sys.executable, "-m", "pixeltally", "ingest"]
-    with _process(command, {**environ, "PIXELTALLY_INGEST_PORT": str(port)}) as process:
+    with running(command, {**environ, "PIXELTALLY_INGEST_PORT": str(port)}) as process:
         wait_for(f"http://127.0.0.1:{port}/readyz")
         answering: list[psutil.Process] = []
         shipping: list[psutil.Process] = []
@@ -114,7 +106,7 @@ def _flask_view(data: Path, environ: Mapping[str, str]) -> Iterator[Peer]:
         fd = listener.fileno()
         command = [sys.executable, "-m", "bench.flask_view", str(fd)]
         environ = {**environ, "PIXELTALLY_DATA": str(data), "PROMETHEUS_MULTIPROC_DIR": str(data)}
-        with _process(command, environ, fds=(fd,)) as process:
+        with running(command, environ, fds=(fd,)) as process:
             answering = [psutil.Process(process.pid)]
             _settle(answering, [])
             yield Peer(FLASK_VIEW, listener.getsockname()[1], answering, [])
@@ -129,22 +121,11 @@ def _nginx(name: str, folder: Path, server: str, port: int, shipped: bool = Fals
             folder=folder, user=user, server=server.replace("@FOLDER@", str(folder)).replace("@PORT@", str(port))
         )
     )
-    with _process([str(NGINX), "-c", str(folder / "nginx.conf"), "-p", str(folder)], os.environ) as process:
+    with running([str(NGINX), "-c", str(folder / "nginx.conf"), "-p", str(folder)], os.environ) as process:
         wait_for(f"http://127.0.0.1:{port}/p/a/b/c.gif")
         answering = psutil.Process(process.pid).children()
         _settle(answering, [])
         yield Peer(name, port, answering, [], shipped)
-
-
-@contextmanager
-def _process(
-    command: list[str], environ: Mapping[str, str], fds: tuple[int, ...] = ()
-) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(command, env=environ, pass_fds=fds) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
 
 
 def _settle(answering: list[psutil.Process], shipping: list[psutil.Process]) -> None:
@@ -166,8 +147,3 @@ def wait_for(url: str, seconds: float = 60) -> None:
             if time.monotonic() > until:
                 raise
             time.sleep(0.1)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])

@@ -113,8 +113,8 @@ class Visitors:
         self._random = random
         self._seen: deque[Visitor] = deque(maxlen=REMEMBERED)
         self._last_of: dict[str, Visitor] = {}
-        self._addresses = _addresses(random)
-        self._agents = _agents(random)
+        self._addresses = addresses(random)
+        self._agents = agents(random)
 
     def sees(self, unit: str) -> Visitor:
         """The visitor of the next impression of `unit`."""
@@ -132,7 +132,7 @@ class Visitors:
         return Visitor(next(self._addresses), next(self._agents))
 
 
-def _addresses(random: Random) -> Iterator[str]:
+def addresses(random: Random) -> Iterator[str]:
     """Public addresses, none twice; each IPv6 one in a /64 of its own, as households have."""
     v4, v6 = (_shuffled(bits, random) for bits in (32, 44))
     while True:
@@ -150,7 +150,7 @@ def _shuffled(bits: int, random: Random) -> Iterator[int]:
         number = (number + step) % 2**bits
 
 
-def _agents(random: Random) -> Iterator[str]:
+def agents(random: Random) -> Iterator[str]:
     agents, shares = _browsers()
     while True:
         yield from random.choices(agents, cum_weights=shares, k=1000)
