@@ -1,4 +1,4 @@
-"""Workers of streams may be killed, stand still, come and go, and the broker restart: every count equals the recount."""
+"""Workers of streams may be killed, stand still, come and go, the broker may restart: counts equal the recount."""
 
 import os
 import random
