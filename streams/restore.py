@@ -4,8 +4,9 @@ The facts topic is the streams tier's changelog: each message of hits has one me
 partition, and the tally's head rides on it. So there is no other state to keep, and none that could disagree.
 """
 
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -15,6 +16,8 @@ from pixeltally import topics
 from pixeltally.settings import Settings
 from streams.enrich import Enricher
 from streams.tally import Head, Rules, Tally
+
+log = logging.getLogger("streams")
 
 HEAD = "head"
 
@@ -42,16 +45,32 @@ def restore(settings: Settings, enricher: Enricher, partition: int) -> Tally:
         if low == high:
             first, _ = consumer.get_watermark_offsets(TopicPartition(topics.HITS, partition), timeout=_POLL_S)
             return Tally(partition, rules, enricher, Head(first - 1, 0, 0))
-        last = _head(next(_read(consumer, partition, high - 1, high)))
-        start = TopicPartition(topics.FACTS, partition, max(last.memory_start_ms(rules), 0))
-        since = consumer.offsets_for_times([start], timeout=_POLL_S)[0].offset
-        since = max(since, low) if since >= 0 else high - 1
-        tally = Tally(partition, rules, enricher, last)
-        for message in _read(consumer, partition, since, high):
-            tally.recall(_head(message), message.value() or b"")
-        return tally
+        while True:
+            tally = Tally(partition, rules, enricher, _head(next(_read(consumer, partition, high - 1, high))))
+            start = TopicPartition(topics.FACTS, partition, max(tally.head.memory_start_ms(rules), 0))
+            since = consumer.offsets_for_times([start], timeout=_POLL_S)[0].offset
+            gap = _recall(tally, _read(consumer, partition, max(since, low) if since >= 0 else high - 1, high))
+            if gap is None:
+                return tally
+            log.warning("%s/%d lacks facts before offset %d: they are made again", topics.FACTS, partition, gap)
+            high = gap
     finally:
         consumer.close()
+
+
+def _recall(tally: Tally, messages: Iterable[Message]) -> int | None:
+    """Recall facts as long as they follow one another; the facts' offset from which on they don't.
+
+    A worker whose sending failed may have left some out.
+    """
+    expected = None
+    for message in messages:
+        head = _head(message)
+        if expected is not None and head.offset > expected:
+            return topics.place(message)[2]
+        expected = max(expected or 0, head.offset + 1)
+        tally.recall(head, message.value() or b"")
+    return None
 
 
 def _read(consumer: Consumer, partition: int, start: int, end: int) -> Iterator[Message]:

@@ -228,6 +228,11 @@ def timed(step: str) -> Iterator[None]:
 
 async def _acknowledge(events: list[Any], sent: list[Any]) -> None:
     """Acknowledge messages once what was sent of them is in Kafka."""
-    await asyncio.gather(*sent)
+    try:
+        await asyncio.gather(*sent)
+    except Exception as error:
+        # At once: what follows must not reach Kafka without what failed.
+        log.critical("facts could not be handed to Kafka: %s", error)
+        os._exit(1)
     for event in events:
         event.ack()
