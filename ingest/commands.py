@@ -177,3 +177,39 @@ def dead_replay(
     outcome = replay.replay(settings, client, found)
     click.echo(telling.outcome(outcome), nl=False)
     return 1 if outcome.left else 0
+
+
+@command(
+    click.argument("files", nargs=-1, required=True, metavar="FILE..."),
+    click.option("--format", "form", type=click.Choice(["combined", "json"]), help="Unset: what the first line is."),
+    click.option("--map", "maps", multiple=True, metavar="GLOB=UNIT", help="Count pages of these paths as an ad unit."),
+    click.option("--bad", type=click.File("wb"), help="A file for the lines that can't be read or counted."),
+    click.option("--wait/--no-wait", default=True, help="Wait until ClickHouse has all of it."),
+)
+def import_(
+    settings: Settings,
+    *,
+    files: tuple[str, ...],
+    form: str | None,
+    maps: tuple[str, ...],
+    bad: IO[bytes] | None,
+    wait: bool,
+) -> int:
+    """Import servers' logs (plain, .gz or .zst; `-` is standard input). The same log counts once.
+
+    Exits 1 where lines are bad, too old, or not yet in ClickHouse.
+
+    \b
+    Example: pixeltally import access.log.2.gz access.log.1 --map '/blog/*=acme/site/blog'
+    """
+    from ingest import import_report, importing, log_file, log_judge
+
+    run = importing.Import(settings, [log_judge.page(text) for text in maps], form or "", bad, import_report.bar)
+    tallies = []
+    for name in files:
+        with log_file.opened(name) as log:
+            tallies.append(run.add(log))
+            click.echo(import_report.of_log(tallies[-1]), nl=False)
+    there = run.wait(tallies) if wait else None
+    click.echo(import_report.of_all(tallies, there), nl=False)
+    return import_report.exit_code(tallies, there)

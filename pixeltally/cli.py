@@ -20,6 +20,7 @@ _PLACES = {
     "ingest": "ingest.commands",
     "nginx": "ingest.commands",
     "dead": "ingest.commands",
+    "import": "ingest.commands",
     "streams": "streams.commands",
     "rules": "streams.commands",
     "sink": "sinks.commands",
