@@ -18,10 +18,11 @@ hostile: setup
 chaos: setup
 	PIXELTALLY_CHAOS=1 $(BIN)/pytest -s --timeout 900 tests/chaos
 
-# Needs wrk. The peers: nginx and Flask for ingest; idiomatic Faust and Quix Streams for streams.
+# Needs wrk. The peers: nginx and Flask for ingest; idiomatic Faust and Quix Streams for streams; GoAccess for imports.
 bench: setup quix
 	$(BIN)/python -m bench.ingest
 	$(BIN)/python -m bench.streams
+	$(BIN)/python -m bench.importing
 
 # Quix Streams wants an older Kafka client than we do: an environment of its own.
 quix: .venv/quix/ready

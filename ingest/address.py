@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from socket import AF_INET, inet_pton
 
-from ingest.request import Request
 from pixeltally.identity import Address
 from pixeltally.settings import Network
 
@@ -17,19 +16,15 @@ class Addresses:
 
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = trusted
-        self._find = lru_cache(maxsize=65536)(self._client)
 
-    def client(self, request: Request) -> Address | None:
+    def client(self, peer: str, forwarded: str, forwarded_for: str) -> Address | None:
         """The right-most untrusted address (Forwarded, else X-Forwarded-For, else the peer).
 
         A header counts only where the peer is trusted; what is no address (`unknown`, an obfuscated name)
         ends the search at the proxy that reported it. None where even the peer has no IP address.
         """
-        return self._find(request.peer, request.forwarded, request.forwarded_for)
-
-    def _client(self, peer: str, forwarded: str, forwarded_for: str) -> Address | None:
         client = parse(peer)
-        if client is None or not self._is_trusted(client):
+        if client is None or not self._trusted or not self._is_trusted(client):
             return client
         for entry in reversed(_entries(forwarded, forwarded_for)):
             address = parse(entry)
@@ -50,10 +45,15 @@ def _entries(forwarded: str, forwarded_for: str) -> list[str]:
     return forwarded_for.split(",") if forwarded_for else []
 
 
-@lru_cache(maxsize=65536)
 def parse(text: str) -> Address | None:
     """An address as proxies write it: with or without port, brackets and zone; IPv4-mapped IPv6 is IPv4."""
-    text = text.strip()
+    try:
+        return IPv4Address(inet_pton(AF_INET, text))
+    except (OSError, ValueError):
+        return _parse(text.strip())
+
+
+def _parse(text: str) -> Address | None:
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

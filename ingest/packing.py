@@ -1,7 +1,7 @@
 """Turns the spool's lines into Kafka's messages: judged, given their partition, many lines to a message. No I/O."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -25,29 +25,52 @@ _DEAD_LINE_BYTES = 64 * 1024
 Message = tuple[str, int, bytes]  #: topic, partition, value
 Lines = Sequence[tuple[int, bytes]]  #: (seq, line)
 
-_encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 def packer(settings: Settings, partition_count: int) -> Callable[[str, Lines], Iterator[Message]]:
     """A function that gives the messages of (node, lines), each partition's in the lines' order."""
-    read, redact = reader(settings), redactor(settings)
+    judge, redact = judgement(settings), redactor(settings)
 
     def pack(node: str, lines: Lines) -> Iterator[Message]:
         hits: list[Hit] = []
         dead: list[Dead] = []
         for seq, line in lines:
             try:
-                request = _request(line)
-                if request.method == "GET":
-                    hits.append(read(request, node, seq))
+                hit = judge(line, node, seq)
+                if hit is not None:
+                    hits.append(hit)
             except Uncountable as reason:
                 dead.append(_dead_letter(node, seq, redact(line[:_DEAD_LINE_BYTES]), str(reason)))
         metrics.SHIPPED.inc(len(hits))
-        for partition, encoded in _by_partition(hits, partition_count):
-            yield from ((topics.HITS, partition, value) for value in _messages(encoded))
-        yield from ((topics.DEAD, 0, value) for value in _messages(map(_encode, dead)))
+        yield from messages(hits, partition_count)
+        yield from ((topics.DEAD, 0, value) for value in _values(dead))
 
     return pack
+
+
+def judgement(settings: Settings) -> Callable[[bytes, str, int], Hit | None]:
+    """A function that reads (the spool's line, node, seq) as a hit, or raises :class:`Uncountable`.
+
+    None stands for a request that is answered and not counted: HEAD.
+    """
+    read = reader(settings)
+
+    def judge(line: bytes, node: str, seq: int) -> Hit | None:
+        request = _request(line)
+        return read(request, node, seq) if request.method == "GET" else None
+
+    return judge
+
+
+def messages(hits: Sequence[Hit], partition_count: int) -> Iterator[Message]:
+    """The messages of hits, each partition's in their order."""
+    by_partition: dict[int, list[Hit]] = {}
+    keys = [key(hit.advertiser, hit.campaign, hit.visitor) for hit in hits]
+    for hit, partition in zip(hits, partitions(keys, partition_count), strict=True):
+        by_partition.setdefault(partition, []).append(hit)
+    for partition, its in by_partition.items():
+        yield from ((topics.HITS, partition, value) for value in _values(its))
 
 
 def _request(line: bytes) -> Request:
@@ -74,22 +97,17 @@ def _dead_letter(node: str, seq: int, line: str, reason: str) -> Dead:
     return Dead(hit_id(0, node, seq), now, reason, f"spool {node}@{seq}", line)
 
 
-def _by_partition(hits: list[Hit], count: int) -> Iterable[tuple[int, list[bytes]]]:
-    found: dict[int, list[bytes]] = {}
-    keys = [key(hit.advertiser, hit.campaign, hit.visitor) for hit in hits]
-    for hit, partition in zip(hits, partitions(keys, count), strict=True):
-        found.setdefault(partition, []).append(_encode(hit))
-    return found.items()
+def _values(rows: Sequence[Hit] | Sequence[Dead]) -> Iterator[bytes]:
+    """The rows as lines, so many to a value as a message may hold; a row that is larger than that has its own."""
+    for start in range(0, len(rows), MESSAGE_LINES):
+        yield from _fitting(rows[start : start + MESSAGE_LINES])
 
 
-def _messages(lines: Iterable[bytes]) -> Iterator[bytes]:
-    batch: list[bytes] = []
-    size = 0
-    for line in lines:
-        if batch and (len(batch) == MESSAGE_LINES or size + len(line) >= MESSAGE_BYTES):
-            yield b"\n".join(batch)
-            batch, size = [], 0
-        batch.append(line)
-        size += len(line) + 1
-    if batch:
-        yield b"\n".join(batch)
+def _fitting(rows: Sequence[Hit] | Sequence[Dead]) -> Iterator[bytes]:
+    value = _encode_lines(rows)
+    if len(rows) == 1 or len(value) <= MESSAGE_BYTES:
+        yield value[:-1]
+    else:
+        middle = len(rows) // 2
+        yield from _fitting(rows[:middle])
+        yield from _fitting(rows[middle:])

@@ -11,10 +11,11 @@ def fields(query: str, most: int) -> dict[str, str]:
     if query.count("&") >= most:
         raise ValueError("too many fields")
     result: dict[str, str] = {}
+    encoded = "%" in query or "+" in query
     for field in query.split("&"):
         if field:
             name, _, value = field.partition("=")
-            if "%" in field or "+" in field:
+            if encoded:
                 name, value = unquote_plus(name), unquote_plus(value)
             result.setdefault(name, value)
     return result

@@ -27,7 +27,7 @@ def redactor(settings: Settings) -> Callable[[bytes], str]:
             said = request.decode(text)
         except msgspec.DecodeError:
             return f"{len(line)} bytes, withheld: what can't be read can't be redacted"
-        ip = stored(addresses.client(said), settings.store_ip)
+        ip = stored(addresses.client(said.peer, said.forwarded, said.forwarded_for), settings.store_ip)
         if anonymity and wants_anonymity(said):
             path = said.uri.partition("?")[0]
             said = request.Request(said.time, path, "", refused=said.refused, gpc=said.gpc, dnt=said.dnt)

@@ -9,7 +9,7 @@ import msgspec
 MAX_PURPOSE_CHARS = 64
 
 
-class Request(msgspec.Struct, omit_defaults=True):
+class Request(msgspec.Struct, omit_defaults=True, gc=False):
     """A request that was answered."""
 
     time: float  #: when, epoch seconds with milliseconds

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 from setproctitle import setproctitle
 
 from ingest import nginx, packing, spool, tail
 from ingest.outage import Outage, Quiet
+from ingest.sending import producer
 from pixeltally import metrics, topics
 from pixeltally.process import die_with_parent
 from pixeltally.settings import Settings
@@ -105,20 +106,8 @@ class Shipper:
         self._pack = packing.packer(settings, partitions)
         self._nodes: dict[str, Node] = {}
         self._failed: KafkaError | None = None
-        self._producer = Producer(
-            {
-                "bootstrap.servers": settings.kafka_servers,
-                "acks": "all",
-                "enable.idempotence": True,
-                "message.timeout.ms": 0,
-                "message.max.bytes": topics.MAX_MESSAGE_BYTES,
-                # Never what stops us: what is in flight is counted here.
-                "queue.buffering.max.kbytes": 16 * IN_FLIGHT_BYTES // 1024,
-                "linger.ms": 5,
-                "compression.type": "lz4",
-            },
-            logger=_kafka_log(),
-        )
+        # Nothing is given up while Kafka is away, and never does the queue stop us: what is in flight is counted here.
+        self._producer = producer(settings, _kafka_log(), patience_ms=0, queue_kbytes=16 * IN_FLIGHT_BYTES // 1024)
 
     def step(self) -> bool:
         """Ship what is new, a chunk of each node at most; whether there was anything."""

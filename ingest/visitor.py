@@ -5,7 +5,9 @@ installation's first: see docs/privacy.md.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import lru_cache
+
+import msgspec
 
 from ingest.address import Addresses
 from ingest.request import Request
@@ -13,12 +15,15 @@ from pixeltally.hit import NOBODY
 from pixeltally.identity import Address, address_name, subscriber_name, truncated, visitor_key, visitor_number
 from pixeltally.settings import Settings
 
+#: Clients whose numbers are remembered: some 20 MB.
+CLIENTS = 65_536
+
 
 class Unknown(Exception):
     """Neither a subscriber nor an address says who asked."""
 
 
-class Visitor(NamedTuple):
+class Visitor(msgspec.Struct, frozen=True, gc=False):
     """Who asked, as it is kept."""
 
     number: int
@@ -41,11 +46,12 @@ def visitors(settings: Settings) -> Callable[[Request, str, str], Visitor]:
 
     The last is of a server that reports a conversion: it has neither the person's address nor their browser.
     """
-    addresses = Addresses(settings.trusted_proxies)
     key = visitor_key(settings.secret_key())
-    by_agent = settings.visitor == "ip+ua"
     anonymity = settings.gpc == "anonymous"
     keeps_subscriber = settings.store_ip != "none"
+    by_agent = settings.visitor == "ip+ua"
+    client = lru_cache(maxsize=CLIENTS)(_clients(settings, key))
+    believes_proxies = bool(settings.trusted_proxies)
 
     def visitor(request: Request, subscriber: str, stand_in: str) -> Visitor:
         if anonymity and wants_anonymity(request):
@@ -53,17 +59,32 @@ def visitors(settings: Settings) -> Callable[[Request, str, str], Visitor]:
         kept = subscriber if keeps_subscriber else ""
         if request.postback:
             return Visitor(visitor_number(key, subscriber_name(subscriber) if subscriber else stand_in), kept)
-        address = addresses.client(request)
+        if believes_proxies:
+            number, address, ip = client(request.peer, request.forwarded, request.forwarded_for)
+        else:
+            number, address, ip = client(request.peer)
         if subscriber:
-            who = subscriber_name(subscriber)
+            number = visitor_number(key, subscriber_name(subscriber))
         elif address is None:
             raise Unknown
-        else:
-            who = address_name(address, settings.ipv6_prefix, request.user_agent if by_agent else None)
-        ip = stored(address, settings.store_ip)
-        return Visitor(visitor_number(key, who), kept, ip, request.user_agent, request.referer)
+        elif by_agent:
+            number = visitor_number(key, address_name(address, settings.ipv6_prefix, request.user_agent))
+        return Visitor(number, kept, ip, request.user_agent, request.referer)
 
     return visitor
+
+
+def _clients(settings: Settings, key: bytes) -> Callable[..., tuple[int, Address | None, str]]:
+    """A function that gives a client's visitor number, their address and what is kept of it."""
+    addresses, prefix, how = Addresses(settings.trusted_proxies), settings.ipv6_prefix, settings.store_ip
+
+    def client(peer: str, forwarded: str = "", forwarded_for: str = "") -> tuple[int, Address | None, str]:
+        address = addresses.client(peer, forwarded, forwarded_for)
+        if address is None:
+            return NOBODY, None, ""
+        return visitor_number(key, address_name(address, prefix, None)), address, stored(address, how)
+
+    return client
 
 
 def stored(address: Address | None, how: str) -> str:

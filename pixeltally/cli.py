@@ -19,6 +19,8 @@ _PLACES = {
     "key": "ingest.commands",
     "ingest": "ingest.commands",
     "nginx": "ingest.commands",
+    "dead": "ingest.commands",
+    "import": "ingest.commands",
     "streams": "streams.commands",
     "rules": "streams.commands",
     "sink": "sinks.commands",

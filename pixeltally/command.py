@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -17,7 +18,7 @@ class LazyGroup(click.Group):
     """A group that loads a command's module when it is asked for, so that a tier starts without the others."""
 
     def __init__(self, *arguments: Any, places: dict[str, str], **options: Any) -> None:
-        """`places`: each command's name → the module that holds it, as `NAME` with `-` as `_`."""
+        """`places`: each command's name → the module that holds it, as `NAME` with `-` as `_`, or `NAME_`."""
         super().__init__(*arguments, **options)
         self._places = places
 
@@ -29,7 +30,8 @@ class LazyGroup(click.Group):
         """The command called `name`, or None."""
         if name not in self._places:
             return super().get_command(context, name)
-        found: click.Command = getattr(import_module(self._places[name]), name.replace("-", "_"))
+        module, attribute = import_module(self._places[name]), name.replace("-", "_")
+        found: click.Command = getattr(module, f"{attribute}_" if iskeyword(attribute) else attribute)
         return found
 
 
@@ -55,7 +57,7 @@ def command(
         for option in reversed(options):
             called = option(called)
         if of is None:
-            return click.command(name=function.__name__.replace("_", "-"))(called)
+            return click.command(name=function.__name__.rstrip("_").replace("_", "-"))(called)
         return of.command(name=function.__name__.removeprefix(f"{of.name}_").replace("_", "-"))(called)
 
     return decorate

@@ -1,5 +1,6 @@
 """Ids that the same input always gets again: a hit's UUIDv7 and a visitor's number."""
 
+from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
@@ -18,10 +19,23 @@ def hit_id(ts_ms: int, node: str, seq: int) -> str:
     Its 74 free bits are a hash of the place instead of random, so that shipping a line twice, or importing a
     file twice, gives the same id.
     """
-    free = blake2b(b"%b:%d" % (node.encode(), seq), digest_size=10).hexdigest()
+    place = _node(node).copy()
+    place.update(b"%d" % seq)
+    free = place.hexdigest()
+    return f"{_time(ts_ms)}{free[1:4]}-{_VARIANTS[free[4]]}{free[5:8]}-{free[8:]}"
+
+
+@lru_cache(maxsize=1024)
+def _node(node: str) -> blake2b:
+    """What the hashes of a node's places begin with."""
+    return blake2b(b"%b:" % node.encode(), digest_size=10)
+
+
+@lru_cache(maxsize=1024)
+def _time(ts_ms: int) -> str:
+    """What the ids of a moment begin with."""
     time = f"{ts_ms & 0xFFFFFFFFFFFF:012x}"
-    variant = _VARIANTS[free[4]]
-    return f"{time[:8]}-{time[8:]}-7{free[1:4]}-{variant}{free[5:8]}-{free[8:]}"
+    return f"{time[:8]}-{time[8:]}-7"
 
 
 def subscriber_name(subscriber: str) -> str:
@@ -52,7 +66,15 @@ def visitor_number(key: bytes, visitor: str) -> int:
 
     The hash is keyed: without `key` (at most 64 bytes) nobody can find an address by trying all of them.
     """
-    return int.from_bytes(blake2b(visitor.encode(), digest_size=8, key=key).digest()) or 1  # 0 is nobody
+    number = _keyed(key).copy()
+    number.update(visitor.encode())
+    return int.from_bytes(number.digest()) or 1  # 0 is nobody
+
+
+@lru_cache(maxsize=16)
+def _keyed(key: bytes) -> blake2b:
+    """What the hashes of all visitors begin with."""
+    return blake2b(digest_size=8, key=key)
 
 
 def visitor_key(secret: bytes) -> bytes:

@@ -15,6 +15,10 @@ MINUTES = "pixeltally.minutes"
 DEAD = "pixeltally.dead"
 ALL = (HITS, FACTS, MINUTES, DEAD)
 
+#: Who reads hits, and who writes what came of them into ClickHouse.
+STREAMS_GROUP = "pixeltally-streams"
+SINK_GROUP = "pixeltally-sink"
+
 #: Largest message a topic takes, in bytes: a full batch of facts and room to spare.
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 

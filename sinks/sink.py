@@ -24,13 +24,11 @@ from sinks.migrate import migrate
 
 log = logging.getLogger("sink")
 
-GROUP = "pixeltally-sink"
-
 #: Where each topic's lines go.
 TABLES = {topics.FACTS: "facts_in", topics.MINUTES: "minute_rows", topics.DEAD: "dead_letters_in"}
 
 #: A batch is inserted when it is so large or so old.
-BATCH_LINES = 20_000
+BATCH_LINES = 50_000
 BATCH_S = 0.5
 
 _RETRY_S = 0.5
@@ -82,7 +80,7 @@ class Sink:
         self._consumer = Consumer(
             {
                 "bootstrap.servers": settings.kafka_servers,
-                "group.id": GROUP,
+                "group.id": topics.SINK_GROUP,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "session.timeout.ms": 10_000,
@@ -131,8 +129,11 @@ class Sink:
         while True:
             try:
                 block = b"\n".join(line for _, line in lines)
+                # What a batch holds twice is merged later, or by FINAL, as what two batches hold.
                 with metrics.SINK_INSERT.labels(table).time():
-                    self._client.raw_insert(table, insert_block=block, fmt="JSONEachRow")
+                    self._client.raw_insert(
+                        table, insert_block=block, fmt="JSONEachRow", settings={"optimize_on_insert": 0}
+                    )
                 metrics.SINK_ROWS.labels(table).inc(len(lines))
                 return
             except OperationalError as error:

@@ -41,8 +41,6 @@ TELL_S = 1.0
 #: How often the same message may stand in the log.
 SPARSE_S = 60.0
 
-GROUP = "pixeltally-streams"
-
 
 def run(settings: Settings) -> None:
     """Run one worker until SIGTERM."""
@@ -86,7 +84,7 @@ class _Process(faust.Worker):
 def build(settings: Settings) -> faust.App:
     """The app; each setting beyond the addresses is one that exactness or speed depends on."""
     app = faust.App(
-        GROUP,
+        topics.STREAMS_GROUP,
         broker="kafka://" + settings.kafka_servers.replace(",", ";kafka://"),
         store="memory://",
         datadir=str(settings.data / "streams"),

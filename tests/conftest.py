@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 from processes import StartBroker, free_port, start_clickhouse, tier, wait_for_kafka
+from running import Running, running
 
 from local import kafka
 
@@ -60,6 +61,13 @@ def durable() -> None:
         kafka.prepare()
     except kafka.Unavailable as reason:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs Apache Kafka: {reason}")
+
+
+@pytest.fixture(scope="session")
+def counting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A whole stack that tests share, each with ad units of its own."""
+    with running(tmp_path_factory.mktemp("counting")) as stack:
+        yield stack
 
 
 @pytest.fixture

@@ -5,15 +5,13 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from ingest.address import Addresses, parse
-from ingest.request import Request
 from pixeltally.identity import masked
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
 
 
 def client(peer, forwarded_for="", forwarded=""):
-    request = Request(time=0, uri="/", peer=peer, forwarded_for=forwarded_for, forwarded=forwarded)
-    return str(Addresses(TRUSTED).client(request))
+    return str(Addresses(TRUSTED).client(peer, forwarded, forwarded_for))
 
 
 @pytest.mark.parametrize(

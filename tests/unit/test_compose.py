@@ -15,8 +15,6 @@ from pixeltally import settings, topics
 from pixeltally.cli import main
 from pixeltally.database import DATABASE
 from pixeltally.settings import Settings
-from sinks import sink
-from streams import worker
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
@@ -125,8 +123,8 @@ def test_kafka_takes_the_largest_message() -> None:
 
 
 def test_health_checks_ask_for_the_real_groups() -> None:
-    assert TIERS["streams"]["healthcheck"]["test"][-1] == worker.GROUP
-    assert TIERS["sink"]["healthcheck"]["test"][-1] == sink.GROUP
+    assert TIERS["streams"]["healthcheck"]["test"][-1] == topics.STREAMS_GROUP
+    assert TIERS["sink"]["healthcheck"]["test"][-1] == topics.SINK_GROUP
 
 
 def test_what_is_waited_for_exists_and_what_is_kept_has_a_volume() -> None:

@@ -1,0 +1,134 @@
+"""Imports servers' logs: through Kafka, as hits of the past, each line once however often it is imported."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import IO, Protocol
+
+from ingest import log_file, packing
+from ingest.log_file import NODE_PREFIX, Log
+from ingest.log_judge import Left, Page, judgement, parser
+from ingest.logged import Unreadable
+from ingest.sending import Sender, partition_count
+from pixeltally.arrival import Arrival, settle
+from pixeltally.database import reach
+from pixeltally.hit import Hit
+from pixeltally.settings import Settings
+
+#: Bad lines of a log that are shown, and so much of each.
+SHOWN = 5
+SHOWN_BYTES = 200
+
+#: How long nothing may arrive in ClickHouse before the wait for it is given up.
+PATIENCE_S = 60.0
+
+_LOOK_S = 0.5
+
+_NODES = f"SELECT DISTINCT node FROM facts WHERE startsWith(node, '{NODE_PREFIX}')"  # noqa: S608  # of a constant
+_COUNT = "SELECT count() FROM facts {final} WHERE node IN %(nodes)s"
+
+
+class Bar(Protocol):
+    """What shows how far something is."""
+
+    def update(self, n: float) -> object:
+        """It is so much further."""
+
+
+#: Begins to show something: (its name, how much of it there is, in what unit).
+Show = Callable[[str, int, str], AbstractContextManager[Bar]]
+
+
+@dataclass
+class Tally:
+    """What a log held."""
+
+    name: str
+    lines: int = 0
+    hits: int = 0
+    nodes: set[str] = field(default_factory=set)  #: of its hits
+    left: Counter[Left] = field(default_factory=Counter)
+    shown: list[tuple[int, str, str]] = field(default_factory=list)  #: bad lines: (number from 1, why, line)
+
+
+class Import:
+    """One run, over any number of logs."""
+
+    def __init__(self, settings: Settings, pages: Sequence[Page], form: str, bad: IO[bytes] | None, show: Show) -> None:
+        """`form`: `combined`, `json`, or empty: what a log's first line is. `bad` takes the bad lines as they came."""
+        self._settings, self._form, self._bad, self._show = settings, form, bad, show
+        self._client = reach(settings)
+        self._partitions = partition_count(settings)
+        self._sender = Sender(settings)
+        self._judge = judgement(settings, pages, time.time())
+        settle(settings)  # what a run that was killed has sent must be there to be known
+        self._known = [row[0] for row in self._client.query(_NODES).result_rows]
+
+    def add(self, log: Log) -> Tally:
+        """Send the hits of a log."""
+        with self._show(f"{log.name}: reading", log.size_bytes, "B") as bar:
+            parts = log_file.parts(log, self._known, bar.update)
+        tally = Tally(log.name)
+        with self._show(f"{log.name}: sending", parts[-1].end if parts else 0, " lines") as bar:
+            ahead = log.blocks()
+            lines: list[bytes] = []
+            for part in parts:
+                while tally.lines < part.end and (lines := lines or log_file.lines(next(ahead, b""))):
+                    size = part.end - tally.lines
+                    self._send(tally, part.node, lines[:size])
+                    bar.update(len(lines[:size]))
+                    lines = lines[size:]
+        self._sender.finish()
+        self._known += tally.nodes
+        return tally
+
+    def wait(self, tallies: Sequence[Tally]) -> int:
+        """Wait until ClickHouse has all that is in Kafka; how many of the logs' hits it has then."""
+        nodes = {"nodes": tuple(sorted({node for tally in tallies for node in tally.nodes}))}
+        hits = sum(tally.hits for tally in tallies)
+        if not hits:
+            return 0
+        arrival, until = Arrival(self._settings), time.monotonic() + PATIENCE_S
+        with self._show("ClickHouse", hits, " hits") as bar:
+            there = 0
+            while there < hits and time.monotonic() < until:
+                complete = arrival.is_complete()
+                before, there = there, min(hits, self._client.query(_COUNT.format(final=""), nodes).result_rows[0][0])
+                bar.update(there - before)
+                if complete:
+                    break
+                if there > before:
+                    until = time.monotonic() + PATIENCE_S
+                time.sleep(_LOOK_S)
+        return int(self._client.query(_COUNT.format(final="FINAL"), nodes).result_rows[0][0])
+
+    def _send(self, tally: Tally, node: str, lines: Sequence[bytes]) -> None:
+        """Send the hits of a log's next lines, which are all of one node."""
+        if not tally.lines:
+            self._parse = parser(self._form, lines[0])
+        parse, judge = self._parse, self._judge
+        hits: list[Hit] = []
+        for place, line in enumerate(lines, tally.lines):
+            try:
+                found = judge(parse(line.decode("utf-8", "replace")), node, place)
+            except Unreadable as error:
+                found = Left("bad", str(error)) if line.strip() else Left("other", "empty line")
+            if isinstance(found, Hit):
+                hits.append(found)
+            else:
+                self._leave(tally, place, line, found)
+        for message in packing.messages(hits, self._partitions):
+            self._sender.send(message)
+        tally.lines += len(lines)
+        tally.hits += len(hits)
+        tally.nodes.update({hit.node for hit in hits})
+
+    def _leave(self, tally: Tally, place: int, line: bytes, left: Left) -> None:
+        tally.left[left] += 1
+        if left.kind == "bad":
+            if self._bad is not None:
+                self._bad.write(line + b"\n")
+            if len(tally.shown) < SHOWN:
+                tally.shown.append((place + 1, left.why, line[:SHOWN_BYTES].decode("utf-8", "replace")))
