@@ -115,6 +115,7 @@ def test_poison_goes_to_the_dead_letters_and_the_good_lines_beside_it_count(coun
         assert kept, what
         assert line.decode("utf-8", "replace").startswith(kept[:1000]), what
     assert counted() == (good, good)
-    [(gross, uniques)] = counting.query("SELECT sum(gross), sum(uniques) FROM minutes WHERE advertiser = 'poisoned'")
-    assert (gross, uniques) == (good, good)
+    told = "SELECT sum(gross), sum(uniques) FROM minutes WHERE advertiser = 'poisoned'"
+    wait_until(lambda: counting.query(told)[0][0] >= good, "their minutes", 10)
+    assert counting.query(told)[0] == (good, good)
     assert [origin for origin in letters if not origin.startswith(topics.HITS)] == []

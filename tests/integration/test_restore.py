@@ -2,6 +2,7 @@
 
 import json
 import time
+import uuid
 
 import msgspec
 from confluent_kafka import Producer
@@ -22,7 +23,13 @@ def test_facts_after_a_gap_are_made_again(tmp_path, start_broker):
     tally, given_out = Tally(0, Rules.of(settings), enricher, Head(-1, 0, 0)), []
 
     def message(offset):
-        hit = {"id": str(offset), "ts": now + offset, "kind": "impression", "advertiser": "acme", "campaign": "spring"}
+        hit = {
+            "id": str(uuid.uuid5(uuid.NAMESPACE_OID, str(offset))),
+            "ts": now + offset,
+            "kind": "impression",
+            "advertiser": "acme",
+            "campaign": "spring",
+        }
         line = json.dumps(hit | {"creative": "banner", "visitor": offset, "node": "n", "seq": offset}).encode()
         return parse(topics.HITS, 0, offset, now + offset, line)[0]
 

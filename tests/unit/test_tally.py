@@ -25,6 +25,7 @@ RULES = Rules(
     max_units=3,
 )
 ENRICHER = Enricher(Settings.from_env({}))
+ID = str(uuid.UUID(int=7))
 START = 1_700_000_000_000 // RULES.memory_ms * RULES.memory_ms
 
 facts_of = msgspec.json.Decoder(Fact).decode_lines
@@ -183,10 +184,17 @@ def out_of_time(messages, expected):
 
 
 def test_a_line_that_is_no_hit_goes_to_the_dead_and_the_others_count():
-    good = {"id": "x", "ts": START, "kind": "impression", "advertiser": "a", "campaign": "b", "visitor": 1}
+    good = {
+        "id": str(uuid.UUID(int=7)),
+        "ts": START,
+        "kind": "impression",
+        "advertiser": "a",
+        "campaign": "b",
+        "visitor": 1,
+    }
     value = b'{"id":\n\xff\xfe\n' + json.dumps({**good, "node": "n", "seq": 1}).encode() + b'\n{"ts":"x"}'
     batch, dead = parse("pixeltally.hits", 2, 7, START, value)
-    assert [hit.id for hit in batch.hits] == ["x"]
+    assert [hit.id for hit in batch.hits] == [ID]
     assert [(each.reason, each.origin) for each in dead] == [
         ("not-a-hit", "pixeltally.hits/2@7#0"),
         ("not-a-hit", "pixeltally.hits/2@7#1"),
@@ -200,7 +208,14 @@ def test_made_up_names_hold_no_memory_and_make_room_when_they_are_forgotten():
 
     def verdicts(offset, arrived):
         lines = [
-            {"id": unit, "ts": arrived, "kind": "impression", "advertiser": "acme", "campaign": unit, "visitor": 1}
+            {
+                "id": str(uuid.uuid5(uuid.NAMESPACE_OID, unit)),
+                "ts": arrived,
+                "kind": "impression",
+                "advertiser": "acme",
+                "campaign": unit,
+                "visitor": 1,
+            }
             for unit in units
         ]
         value = b"\n".join(
@@ -220,7 +235,14 @@ def test_made_up_names_hold_no_memory_and_make_room_when_they_are_forgotten():
 
 @pytest.mark.parametrize("value", ["12,5", "-1", "1e3", "1.23456", "123456789012345", "NaN", "\u0661", "1\n"])
 def test_a_value_that_is_no_exact_decimal_is_no_hit(value):
-    hit = {"id": "x", "ts": START, "kind": "conversion", "advertiser": "a", "campaign": "b", "visitor": 1}
+    hit = {
+        "id": str(uuid.UUID(int=7)),
+        "ts": START,
+        "kind": "conversion",
+        "advertiser": "a",
+        "campaign": "b",
+        "visitor": 1,
+    }
     line = json.dumps({**hit, "node": "n", "seq": 1, "value": value}).encode()
     batch, dead = parse("pixeltally.hits", 0, 0, START, line)
     assert (batch.hits, [each.reason for each in dead]) == ([], ["not-a-hit"])
