@@ -15,6 +15,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from ingest.keeper import Keeper
 from pixeltally.errors import Refused
+from pixeltally.process import environment_of_children
 from pixeltally.settings import Settings
 
 log = logging.getLogger("ingest")
@@ -83,7 +84,8 @@ class Kept:
 
     def _start(self) -> None:
         self._started = time.monotonic()
-        self._process = subprocess.Popen(self._command, pass_fds=self._fds)  # noqa: S603
+        environment = environment_of_children()
+        self._process = subprocess.Popen(self._command, pass_fds=self._fds, env=environment)  # noqa: S603
 
 
 def _listener(settings: Settings) -> socket.socket:

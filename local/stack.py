@@ -19,7 +19,7 @@ from local.preflight import require_folder, require_port
 from local.readiness import Check, Notices, answers, has_metadata
 from local.supervisor import Supervisor
 from pixeltally.errors import Refused
-from pixeltally.process import say_ready
+from pixeltally.process import environment_of_children, say_ready
 from pixeltally.settings import Settings, variable
 
 #: A part that crashes so often without having been ready once never will be.
@@ -234,7 +234,7 @@ def _folder() -> Iterator[Path]:
 
 def _environ(settings: Settings) -> dict[str, str]:
     """The environment that gives a tier these settings."""
-    environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    environ = {**environment_of_children(), "PYTHONUNBUFFERED": "1"}
     for each in fields(settings):
         value = getattr(settings, each.name)
         environ[variable(each.name)] = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

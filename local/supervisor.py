@@ -21,7 +21,7 @@ from xmlrpc.client import Error, ServerProxy
 from supervisor.supervisord import main
 from supervisor.xmlrpc import SupervisorTransport
 
-from pixeltally.process import die_with_parent
+from pixeltally.process import die_with_parent, environment_of_children
 
 MAX_LINE_BYTES = 64 * 1024
 
@@ -163,4 +163,5 @@ class _Pump:
 
 if __name__ == "__main__":
     die_with_parent()
+    os.environ.update(environment_of_children())
     main()

@@ -11,10 +11,17 @@ from contextlib import suppress
 
 _PR_SET_PDEATHSIG = 1
 
+_PARENT = "PIXELTALLY_PARENT_PID"
+
+
+def environment_of_children() -> dict[str, str]:
+    """The environment for processes that are to die with this one, even if it is gone before they can ask for it."""
+    return {**os.environ, _PARENT: str(os.getpid())}
+
 
 def die_with_parent() -> None:
     """Have this process killed when its parent dies, however that dies; on Linux also what it becomes by exec."""
-    parent = os.getppid()
+    parent = int(os.environ.get(_PARENT) or os.getppid())
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     else:

@@ -10,7 +10,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import FrameType
 
-from pixeltally.process import die_with_parent, say_refused
+from pixeltally.process import die_with_parent, environment_of_children, say_refused
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -42,6 +42,7 @@ def main(name: str, port: str, events: str, behaviour: str = "") -> None:
         sys.exit(2)
     if behaviour == "crash":
         sys.exit(1)
+    os.environ.update(environment_of_children())
     if behaviour == "fork" and os.fork() == 0:
         die_with_parent()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
