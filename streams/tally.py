@@ -115,11 +115,11 @@ class Tally:
         self._rate(columns, verdicts, duplicates)
         facts = _facts(batch, enriched, rulings, duplicates, leaders)
         self._attribution.remember(columns, leaders, facts)
+        for correction in corrections:
+            self._attribute(correction.fact, correction.first, batch.offset)
         late = self._windows.add(columns, verdicts, duplicates, leaders, batch.arrived)
         for index in late:
             self._windows.recount(columns.hits[index], verdicts[index], batch.offset)
-        for correction in corrections:
-            self._attribute(correction.fact, correction.first, batch.offset)
         head.watermark = max([head.watermark, *(ts for ts in columns.times if ts <= batch.arrived)])
         head.offset, head.arrived, head.corrections = batch.offset, batch.arrived, len(corrections)
         self._windows.close(head.watermark, batch.offset)
