@@ -104,7 +104,8 @@ def test_an_interrupt_stops_the_query_in_clickhouse_too(clickhouse):
     query = "SELECT max(sipHash64(number)) FROM numbers(1000000000000) SETTINGS max_threads = 1"
     running = f"SELECT count() FROM system.processes WHERE query LIKE '{query[:40]}%'"
     asking = subprocess.Popen(
-        [sys.executable, "-m", "pixeltally", "sql", query],
+        # Where tests run in the background, whoever they start would ignore the signal.
+        ["env", "--default-signal=INT", sys.executable, "-m", "pixeltally", "sql", query],
         env={**os.environ, "PIXELTALLY_CLICKHOUSE_URL": clickhouse},
         stderr=subprocess.PIPE,
     )
