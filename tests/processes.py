@@ -1,6 +1,7 @@
 """Processes and ports for tests that start real parts."""
 
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -8,8 +9,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import psutil
@@ -23,17 +25,22 @@ StartBroker = Callable[..., "tuple[subprocess.Popen[str], str]"]
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
-_given_out: set[int] = set()
+def _candidates() -> Iterator[int]:
+    """Ports below those that systems give to outgoing connections; each process of a parallel run has its own range."""
+    first = 10_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4 * 5_000
+    return cycle(range(first + random.randrange(4_000), first + 5_000))
+
+
+_ports = _candidates()
 
 
 def free_port() -> int:
     """A free port, another one each time."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = int(taken.getsockname()[1])
-    if port in _given_out:
-        return free_port()
-    _given_out.add(port)
-    return port
+    for port in _ports:
+        with suppress(OSError):
+            socket.create_server(("127.0.0.1", port)).close()
+            return port
+    raise AssertionError("unreachable")
 
 
 def tier(name: str, data: Path, **environ: str) -> "subprocess.Popen[str]":

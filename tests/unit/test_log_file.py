@@ -103,7 +103,9 @@ def test_what_is_longer_than_a_block_is_read_in_pieces():
 
 
 @pytest.mark.parametrize(
-    "file", [gzip.compress(CONTENT)[:-20], gzip.compress(CONTENT)[:20] + b"x" * 50, b"\x1f\x8b\x08"]
+    "file",
+    [gzip.compress(CONTENT)[:-20], gzip.compress(CONTENT)[:20] + b"x" * 50, b"\x1f\x8b\x08"],
+    ids=["cut short", "broken", "hardly begun"],
 )
 def test_what_cannot_be_decompressed_is_refused(file):
     with pytest.raises(Refused, match="^log can't be read to its end"):
