@@ -17,6 +17,7 @@ import psutil
 
 from bench.processes import CORE, cpu_s, free_port, running
 from ingest import nginx
+from pixeltally.settings import Settings
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
@@ -81,7 +82,9 @@ def started(folder: Path) -> Iterator[list[Peer]]:
             peers.insert(0, stack.enter_context(plain))
             port, node = free_port(), data / "spool" / "nginx"
             nginx.prepare(node)
-            front = nginx.configuration(f"127.0.0.1:{port}", str(node), f"127.0.0.1:{ours.port}")
+            front = nginx.configuration(
+                Settings.from_env(environ), f"127.0.0.1:{port}", str(node), f"127.0.0.1:{ours.port}"
+            )
             peers.append(stack.enter_context(_nginx("pixeltally's nginx front", folder / "front", front, port, True)))
         yield peers
 

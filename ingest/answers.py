@@ -9,7 +9,6 @@ PNG = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAAC0lEQVR42mNgAAI
 UNCACHED = [
     ("Cache-Control", "no-store, no-cache, must-revalidate, private"),
     ("Expires", "Thu, 01 Jan 1970 00:00:00 GMT"),
-    ("Pragma", "no-cache"),
     ("Access-Control-Allow-Origin", "*"),
     ("Cross-Origin-Resource-Policy", "cross-origin"),
     ("X-Content-Type-Options", "nosniff"),

@@ -39,7 +39,7 @@ def nginx(settings: Settings, listen: str, upstream: str | None, folder: str | N
     node = (settings.spool / name).resolve()
     front.prepare(node)
     upstream = upstream or f"{settings.reachable_host}:{settings.ingest_port}"
-    click.echo(front.configuration(listen, folder or str(node), upstream), nl=False)
+    click.echo(front.configuration(settings, listen, folder or str(node), upstream), nl=False)
 
 
 @command(

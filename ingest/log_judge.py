@@ -118,8 +118,8 @@ def _views(settings: Settings) -> Callable[[Request, Page, str, int], Hit]:
     def view(request: Request, page: Page, node: str, seq: int) -> Hit:
         try:
             who = visitor(request, "", "")
-        except Unknown:
-            raise Uncountable("no-address") from None
+        except Unknown as reason:
+            raise Uncountable(str(reason)) from None
         ts, node, unit = request.ts, node + page.node, page.unit
         path = {} if who.number == NOBODY else {"path": request.uri.partition("?")[0]}
         return Hit(

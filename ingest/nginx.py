@@ -13,8 +13,12 @@ from pathlib import Path
 
 from ingest.answers import PNG
 from ingest.spool import create_segment, last_segment, segment_path, sync_folder
+from pixeltally.settings import Settings
 
 _CURRENT = "current"
+
+#: What a line says of Sec-GPC and DNT: each header that nginx looks for costs it time.
+_GPC, _NO_GPC = '"gpc":"$http_sec_gpc","dnt":"$http_dnt"', '"gpc_left_out":true'
 
 #: The beginning of a file's name that takes lines while the spool is full.
 _LOST = "lost-"
@@ -76,11 +80,12 @@ def count_lost(root: Path) -> int:
     return lost
 
 
-def configuration(listen: str, folder: str, upstream: str) -> str:
+def configuration(settings: Settings, listen: str, folder: str, upstream: str) -> str:
     """The configuration; `folder` is the node as nginx sees it, `upstream` the `host:port` of Flask."""
     text = Path(__file__).with_name("nginx.conf").read_text("ascii")
-    for mark, value in (("@LISTEN@", listen), ("@FOLDER@", folder), ("@UPSTREAM@", upstream)):
-        text = text.replace(mark, value)
+    gpc = _GPC if settings.gpc == "anonymous" else _NO_GPC
+    for name, value in {"LISTEN": listen, "FOLDER": folder, "UPSTREAM": upstream, "GPC": gpc}.items():
+        text = text.replace(f"@{name}@", value)
     return text
 
 

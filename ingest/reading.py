@@ -61,8 +61,8 @@ def reader(settings: Settings) -> Callable[[Request, str, int], Hit]:
             stand_in = f"click:{order.click_id}" if order.click_id else f"order:{order.order}"
         try:
             who = visitor(request, query.get("s", ""), stand_in)
-        except Unknown:
-            raise Uncountable("no-address") from None
+        except Unknown as reason:
+            raise Uncountable(str(reason)) from None
         ts = request.ts
         # By position what must be there: by name that would take five times as long.
         hit = Hit(

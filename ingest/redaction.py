@@ -30,7 +30,9 @@ def redactor(settings: Settings) -> Callable[[bytes], str]:
         ip = stored(addresses.client(said.peer, said.forwarded, said.forwarded_for), settings.store_ip)
         if anonymity and wants_anonymity(said):
             path = said.uri.partition("?")[0]
-            said = request.Request(said.time, path, "", refused=said.refused, gpc=said.gpc, dnt=said.dnt)
+            said = request.Request(
+                said.time, path, "", refused=said.refused, gpc=said.gpc, dnt=said.dnt, gpc_left_out=said.gpc_left_out
+            )
         elif settings.store_ip != "full":
             said.peer, said.forwarded_for, said.forwarded = ip, "", ""
             if settings.store_ip == "none":

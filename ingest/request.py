@@ -24,6 +24,7 @@ class Request(msgspec.Struct, omit_defaults=True, gc=False):
     purpose: str = ""  #: Sec-Purpose, Purpose and X-Moz, one behind the other
     method: str = "GET"  #: nginx writes down every request that it answers
     postback: bool = False  #: reported by the advertiser's server, whose token was right
+    gpc_left_out: bool = False  #: nginx was told to write neither of the two
     refused: str = ""  #: why it must not be counted, where the answer already said no
 
     @property

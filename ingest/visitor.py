@@ -20,7 +20,7 @@ CLIENTS = 65_536
 
 
 class Unknown(Exception):
-    """Neither a subscriber nor an address says who asked."""
+    """It can't be said who asked; the text is the reason's name in docs/dead-letters.md."""
 
 
 class Visitor(msgspec.Struct, frozen=True, gc=False):
@@ -37,8 +37,8 @@ ANONYMOUS = Visitor(NOBODY)
 
 
 def wants_anonymity(request: Request) -> bool:
-    """Whether the browser asks not to be known: Global Privacy Control or Do Not Track."""
-    return request.gpc.strip() == "1" or request.dnt.strip() == "1"
+    """Whether the browser asks not to be known, or may have: Global Privacy Control or Do Not Track."""
+    return request.gpc.strip() == "1" or request.dnt.strip() == "1" or request.gpc_left_out
 
 
 def visitors(settings: Settings) -> Callable[[Request, str, str], Visitor]:
@@ -55,6 +55,8 @@ def visitors(settings: Settings) -> Callable[[Request, str, str], Visitor]:
 
     def visitor(request: Request, subscriber: str, stand_in: str) -> Visitor:
         if anonymity and wants_anonymity(request):
+            if request.gpc_left_out:
+                raise Unknown("gpc-left-out")
             return ANONYMOUS
         kept = subscriber if keeps_subscriber else ""
         if request.postback:
@@ -66,7 +68,7 @@ def visitors(settings: Settings) -> Callable[[Request, str, str], Visitor]:
         if subscriber:
             number = visitor_number(key, subscriber_name(subscriber))
         elif address is None:
-            raise Unknown
+            raise Unknown("no-address")
         elif by_agent:
             number = visitor_number(key, address_name(address, settings.ipv6_prefix, request.user_agent))
         return Visitor(number, kept, ip, request.user_agent, request.referer)

@@ -11,6 +11,7 @@ REASONS = {
     "bad-value": "the conversion's value is no plain decimal such as 12.50",
     "bad-currency": "the conversion's currency is not three capital letters",
     "no-address": "no subscriber is named and the client's address is unknown",
+    "gpc-left-out": "nginx was not told to write Sec-GPC and DNT, which PIXELTALLY_GPC asks for",
     "bad-target": "the click's to= is not an http or https URL; it was answered with 400",
     "bad-signature": "the click's k= is missing or wrong; it was answered with 400",
     "bad-request": "the request is no HTTP",

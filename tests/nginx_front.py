@@ -12,6 +12,7 @@ import pytest
 from processes import free_port, wait_until
 
 from ingest import nginx
+from pixeltally.settings import Settings
 
 _PROGRAM = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
@@ -41,13 +42,13 @@ def require_nginx() -> str:
 
 
 @contextmanager
-def nginx_front(folder: Path, node: Path, upstream_port: int) -> Iterator[int]:
+def nginx_front(folder: Path, node: Path, upstream_port: int, **environ: str) -> Iterator[int]:
     """nginx in front of Flask, writing to the node; its port."""
     port = free_port()
     nginx.prepare(node)
     folder.mkdir()
     (folder / "pixeltally.conf").write_text(
-        nginx.configuration(f"127.0.0.1:{port}", str(node), f"127.0.0.1:{upstream_port}")
+        nginx.configuration(Settings.from_env(environ), f"127.0.0.1:{port}", str(node), f"127.0.0.1:{upstream_port}")
     )
     user = f"user {pwd.getpwuid(os.getuid()).pw_name};" if os.getuid() == 0 else ""
     (folder / "nginx.conf").write_text(_MAIN.format(folder=folder, user=user))

@@ -5,7 +5,9 @@ import json
 import pytest
 from ingesting import Ingest
 
+from ingest.packing import packer
 from ingest.redaction import redactor
+from pixeltally import topics
 
 ADDRESS, ADDRESS_6 = "198.51.100.77", "2001:db8:1:2:3::77"
 PATH = "/p/a/b/c.gif?s=anna@example.org&x=1"
@@ -93,3 +95,17 @@ def test_nobodys_conversion_keeps_its_order(tmp_path):
     path = "/v/a/b.gif?order=1&value=2.50&s=anna&x=1"
     found = hit(tmp_path, path, headers={"DNT": "1"}, PIXELTALLY_GPC="anonymous")
     assert (found.visitor, found.subscriber, found.order, found.value, found.params) == (0, "", "1", "2.50", {})
+
+
+def test_nobody_is_counted_who_may_have_asked_not_to_be_known_where_nginx_did_not_look(tmp_path):
+    line = b'{"time":1,"uri":"/p/a/b/c.gif","peer":"198.51.100.77","gpc_left_out":true}'
+    for value, expected in (("ignore", "hit"), ("anonymous", "gpc-left-out")):
+        settings = Ingest(tmp_path / "data", PIXELTALLY_SECRET="s", PIXELTALLY_GPC=value).settings
+        [(topic, _, sent)] = packer(settings, 1)("nginx", [(1, line)])
+        if expected == "hit":
+            assert (topic, json.loads(sent)["ip"]) == (topics.HITS, "198.51.100.77")
+        else:
+            letter = json.loads(sent)
+            assert (topic, letter["reason"]) == (topics.DEAD, expected)
+            assert "198.51" not in letter["line"]
+            assert json.loads(letter["line"])["gpc_left_out"]
