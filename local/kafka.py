@@ -33,6 +33,9 @@ HERE = Path(__file__).parent
 MIN_JAVA = 17
 CONFIG = "server.properties"
 
+#: Where Java unpacks libraries: in the broker's folder, since a kill leaves them there.
+TEMPORARY = "temporary"
+
 #: Maven downloads some 60 MB on the first run.
 RESOLVE_TIMEOUT_S = 600
 #: Maven itself waits half an hour for a repository that takes a request and stays silent.
@@ -74,6 +77,8 @@ def run(settings: Settings) -> None:
         _format(java, classpath, folder)
     _write_config(folder, "log", settings.host, settings.kafka_port)
     command = _command(java, classpath, f"-XX:SharedArchiveFile={_archive(java)}")
+    shutil.rmtree(folder / TEMPORARY, ignore_errors=True)
+    (folder / TEMPORARY).mkdir()
     os.chdir(folder)
     # One process, named after its tier: killing it leaves nothing behind.
     os.execve(java, command, _environ())  # noqa: S606
@@ -269,7 +274,8 @@ def _write_config(folder: Path, log: str, host: str, port: int) -> None:
 
 def _command(java: str, classpath: str, archive: str) -> list[str]:
     named = "-Dpixeltally.tier=pixeltally broker"
-    return [java, named, *JVM_OPTIONS, archive, "-cp", classpath, "kafka.Kafka", CONFIG]
+    temporary = f"-Djava.io.tmpdir={TEMPORARY}"
+    return [java, named, temporary, *JVM_OPTIONS, archive, "-cp", classpath, "kafka.Kafka", CONFIG]
 
 
 def _environ() -> dict[str, str]:
@@ -288,6 +294,7 @@ def _train(java: str, classpath: str, archive: Path) -> None:
         port = free_port("127.0.0.1")
         _format(java, classpath, folder)
         _write_config(folder, "log", "127.0.0.1", port)
+        (folder / TEMPORARY).mkdir()
         command = _command(java, classpath, f"-XX:ArchiveClassesAtExit={part}")
         broker = subprocess.Popen(command, cwd=folder, env=_environ(), stderr=subprocess.DEVNULL)
         try:

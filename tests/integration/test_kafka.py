@@ -19,7 +19,9 @@ def settings_of(servers: str) -> Settings:
 
 def produce(servers: str, values: list[bytes], topic: str = topics.HITS) -> None:
     """Produce, and return once the broker has acknowledged all."""
-    producer = Producer({"bootstrap.servers": servers, "enable.idempotence": True, "log_level": 0})
+    producer = Producer(
+        {"bootstrap.servers": servers, "enable.idempotence": True, "log_level": 0, "compression.type": "lz4"}
+    )
     for value in values:
         producer.produce(topic, value, key=b"k")
     assert producer.flush(30) == 0
@@ -79,6 +81,8 @@ def test_what_was_acknowledged_outlives_a_restart(start_broker: StartBroker, tmp
     topics.ensure(settings_of(servers))
     produce(servers, values)
     assert consume(servers, 500, group="half")[:500] == values[:500]
+    # What Java unpacks for lz4 stays after a kill: there, and not among the system's temporary files.
+    assert list((tmp_path / "kafka" / "temporary").glob("liblz4-java*.so"))
     getattr(process, stop)()
     process.communicate(timeout=30)
     _, servers = start_broker(tmp_path, int(servers.split(":")[1]))
