@@ -21,3 +21,36 @@ def test_a_late_minute_is_recounted_with_unregistered_hits_under_their_one_name(
         f" WHERE toUnixTimestamp(minute) = {MINUTE_MS // 1000} ORDER BY advertiser"
     )
     assert json.loads(json.dumps(rows.result_rows)) == [["viewed", 3, 0, 0, 3, 3], ["~unregistered", 5, 5, 0, 0, 0]]
+
+
+def test_the_ledger_balances_whichever_way_a_minute_was_counted(clickhouse: str) -> None:
+    make_tables(clickhouse)
+    unit = {"advertiser": "viewed", "campaign": "ledger", "creative": "banner", "placement": ""}
+    told = {**unit, "version": 1}
+    start = MINUTE_MS // 1000
+    insert(
+        clickhouse,
+        "minute_rows",
+        [
+            {**told, "minute": start, "partition": 0, "gross": 9, "invalid": 3, "duplicates": 2, "valid": 4,
+             "reasons": {"bot": 2, "rate": 1}},
+            {**told, "minute": start, "partition": 1, "gross": 2, "invalid": 1, "valid": 1, "reasons": {"bot": 1}},
+            {**told, "minute": start + 60, "partition": 0, "gross": 5, "invalid": 4, "valid": 1},
+            {**told, "minute": start + 120, "partition": 0, "late": True},
+            {**told, "minute": start + 180, "partition": 0, "late": True},
+        ],
+    )  # fmt: skip
+    insert(clickhouse, "facts_in", [fact(MINUTE_MS + 120_000 + n, **unit, verdict=verdict, visitor=n + 1)
+                                    for n, verdict in enumerate(["bot", "valid", "rate", "bot"])])  # fmt: skip
+    insert(clickhouse, "settled_minutes", [{**unit, "minute": start + 180, "gross": 3, "invalid": 2, "valid": 1,
+                                            "reasons": {"prefetch": 2}}])  # fmt: skip
+    rows = client(clickhouse).query(
+        "SELECT toUnixTimestamp(minute), gross, valid, duplicates, invalid, reasons FROM ledger"
+        " WHERE campaign = 'ledger' ORDER BY minute"
+    )
+    assert rows.result_rows == [
+        (start, 11, 5, 2, 4, {"bot": 3, "rate": 1}),
+        (start + 60, 5, 1, 0, 4, {"unrecorded": 4}),
+        (start + 120, 4, 1, 0, 3, {"bot": 2, "rate": 1}),
+        (start + 180, 3, 1, 0, 2, {"prefetch": 2}),
+    ]
