@@ -41,33 +41,36 @@ FROM
 WHERE (toStartOfMinute(ts)::DateTime('UTC'), advertiser, campaign, creative, placement) IN late_minutes
 GROUP BY minute, advertiser, campaign, creative, placement;
 
--- What `minutes` and `ledger` show parts of.
+-- What `minutes` and `ledger` show parts of. The reasons always add up to the invalid: what was counted before reasons
+-- were kept stands under `unrecorded`.
 CREATE VIEW IF NOT EXISTS counted_minutes AS
 SELECT
-    minute, advertiser, campaign, creative, placement,
-    sum(r.gross) AS gross, sum(r.invalid) AS invalid, sum(r.duplicates) AS duplicates, sum(r.valid) AS valid,
-    sum(r.uniques) AS uniques, sum(r.clicks) AS clicks, sum(r.attributed_clicks) AS attributed_clicks,
-    sum(r.conversions) AS conversions, sum(r.revenue) AS revenue, sumMap(r.reasons) AS reasons
-FROM minute_rows AS r FINAL
-WHERE NOT late AND (minute, advertiser, campaign, creative, placement) NOT IN
-    (SELECT DISTINCT minute, advertiser, campaign, creative, placement FROM minute_rows WHERE late)
-GROUP BY minute, advertiser, campaign, creative, placement
-UNION ALL
-SELECT * FROM recounted_minutes
-UNION ALL
-SELECT * EXCEPT settled_at FROM settled_minutes FINAL;
+    * EXCEPT (recorded, unrecorded),
+    if(unrecorded = 0, recorded, mapUpdate(recorded, map('unrecorded', unrecorded))) AS reasons
+FROM
+(
+    SELECT * EXCEPT reasons, reasons AS recorded, toUInt64(invalid - arraySum(mapValues(reasons))) AS unrecorded
+    FROM
+    (
+        SELECT
+            minute, advertiser, campaign, creative, placement,
+            sum(r.gross) AS gross, sum(r.invalid) AS invalid, sum(r.duplicates) AS duplicates, sum(r.valid) AS valid,
+            sum(r.uniques) AS uniques, sum(r.clicks) AS clicks, sum(r.attributed_clicks) AS attributed_clicks,
+            sum(r.conversions) AS conversions, sum(r.revenue) AS revenue, sumMap(r.reasons) AS reasons
+        FROM minute_rows AS r FINAL
+        WHERE NOT late AND (minute, advertiser, campaign, creative, placement) NOT IN
+            (SELECT DISTINCT minute, advertiser, campaign, creative, placement FROM minute_rows WHERE late)
+        GROUP BY minute, advertiser, campaign, creative, placement
+        UNION ALL
+        SELECT * FROM recounted_minutes
+        UNION ALL
+        SELECT * EXCEPT settled_at FROM settled_minutes FINAL
+    )
+);
 
 CREATE OR REPLACE VIEW minutes AS
 SELECT * EXCEPT reasons FROM counted_minutes;
 
 -- Every request for an image has one outcome: gross = valid + duplicates + invalid, and invalid is the sum of its reasons.
--- What was counted before reasons were kept stands under `unrecorded`.
 CREATE VIEW IF NOT EXISTS ledger AS
-SELECT
-    minute, advertiser, campaign, creative, placement, gross, valid, duplicates, invalid,
-    if(unrecorded = 0, recorded, mapUpdate(recorded, map('unrecorded', unrecorded))) AS reasons
-FROM
-(
-    SELECT * EXCEPT reasons, reasons AS recorded, toUInt64(invalid - arraySum(mapValues(reasons))) AS unrecorded
-    FROM counted_minutes
-);
+SELECT minute, advertiser, campaign, creative, placement, gross, valid, duplicates, invalid, reasons FROM counted_minutes;
