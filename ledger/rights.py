@@ -29,12 +29,27 @@ READABLE = {
     "reach": "(period = 'day', tz = 'UTC')",
     "campaign_reach": "(period = 'day', tz = 'UTC')",
     "advertiser_reach": "(period = 'day', tz = 'UTC')",
+    "reach_between": "(first = '1970-01-01', last = '2105-12-31', tz = 'UTC')",
+    "campaign_reach_between": "(first = '1970-01-01', last = '2105-12-31', tz = 'UTC')",
+    "advertiser_reach_between": "(first = '1970-01-01', last = '2105-12-31', tz = 'UTC')",
+    "spend": "",
+    "charges": "",
+    "terms": "",
+    "campaign_days": "",
+    "unsettled_days": "",
+    "reach_days": "",
+    "ledger_slices": "",
+    "reach_slices": "",
+    "order_slices": "",
     "facts": "",
     "rerates": "",
     "minute_rows": "",
     "counted_minutes": "",
     "recounted_minutes": "",
     "settled_minutes": "",
+    "settled_days": "",
+    "settled_rules": "",
+    "terms_set": "",
     "reach_sets": "",
     "sent_list": "",
     "advertisers": "",
@@ -42,7 +57,7 @@ READABLE = {
 }
 
 #: What they read all of: it is of no advertiser.
-SHARED = frozenset({"schema_migrations"})
+SHARED = frozenset({"schema_migrations", "retentions", "horizon"})
 
 #: What they don't read: the lines that nobody could attribute, who was forgotten, and how rows come in.
 HIDDEN = frozenset(

@@ -23,12 +23,13 @@ EXPIRING = {
     "forgotten_visitors": "toDateTime(until)",
 }
 
-#: Minutes are settled so long before their facts expire, or half the retention where that is less.
+#: Minutes and months are settled so long before their facts expire, or half the retention where that is less.
 SETTLE_BEFORE = timedelta(days=7)
 
 _EVERY_S = 86_400.0
 _AGAIN_S = 600.0
 
+_DAYS = re.compile(r"toIntervalDay\((\d+)\)")
 _TTL = re.compile(r" TTL (.*?)(?: SETTINGS |$)")
 
 
@@ -39,8 +40,10 @@ def start(settings: Settings) -> None:
 
 def apply(client: Client, days: int) -> None:
     """Settle what will expire, then tell ClickHouse how long to keep rows; 0 keeps them for ever."""
+    _note(client, _days(client))
     if days:
         settle(client, datetime.now(UTC) - timedelta(days=days) + min(SETTLE_BEFORE, timedelta(days=days) / 2))
+    _note(client, days)
     for table, time in EXPIRING.items():
         wanted = f"{time} + toIntervalDay({days})" if days else ""
         if wanted == _ttl(client, table):
@@ -52,11 +55,34 @@ def apply(client: Client, days: int) -> None:
 
 
 def settle(client: Client, before: datetime) -> None:
-    """Count minutes with late hits for good, so that they stay when their facts are gone."""
-    client.command(
+    """Count for good what can't be counted again when facts are gone: minutes with late hits, and months that are over.
+
+    A month is settled as a whole, from all of its facts or not at all.
+    """
+    for statement in (
         "INSERT INTO settled_minutes SELECT *, now64(3) FROM recounted_minutes WHERE minute < {before:DateTime('UTC')}",
-        parameters={"before": before},
-    )
+        "INSERT INTO settled_rules SELECT DISTINCT advertiser, campaign, toStartOfMonth(ts) AS month, rules_version"
+        " FROM facts WHERE month < {before:DateTime('UTC')}",
+        "INSERT INTO settled_days SELECT advertiser, campaign, month, day, starts, timezone, uniques, new_uniques,"
+        " billable_uniques, conversions, revenue, now64(3) FROM campaign_days"
+        " WHERE NOT settled AND NOT lost AND month < toDate({before:DateTime('UTC')})"
+        # The last zone's month ends half a day after that of UTC.
+        " AND addMonths(month, 1) < toDate(now('UTC'))",
+    ):
+        client.command(statement, parameters={"before": before})
+
+
+def _note(client: Client, days: int) -> None:
+    """Keep since when rows are kept so long, so that it can be told what is whole and what may be gone."""
+    last = client.query("SELECT days FROM retentions ORDER BY at DESC LIMIT 1").result_rows
+    if [(days,)] != last:
+        client.insert("retentions", [[days]], column_names=["days"])
+
+
+def _days(client: Client) -> int:
+    """How many days rows are kept now; 0: for ever."""
+    found = _DAYS.search(_ttl(client, "facts"))
+    return int(found[1]) if found else 0
 
 
 def _ttl(client: Client, table: str) -> str:

@@ -56,6 +56,16 @@ def test_what_counted_stands_before_what_came_later_with_an_earlier_time(url: st
     assert rows.result_rows == [(counted["id"], False)]
 
 
+def test_an_order_that_a_scanner_reported_first_is_the_buyers(url: str) -> None:
+    scanned = conversion(NOW_MS, campaign="scanned", order="1", value="5", verdict="prefetch", visitor=8)
+    bought = conversion(NOW_MS + 1000, campaign="scanned", order="1", value="5", visitor=9)
+    insert(url, "facts_in", [scanned, bought, conversion(NOW_MS, campaign="scanned", order="2", verdict="bot")])
+    rows = client(url).query(
+        "SELECT `order`, visitor, verdict FROM conversions WHERE campaign = 'scanned' ORDER BY `order`"
+    )
+    assert rows.result_rows == [("1", 9, "valid"), ("2", 1, "bot")]
+
+
 def test_the_recount_of_a_late_minute_has_its_conversions_and_revenue(url: str) -> None:
     values = ["0.1", "0.2", "99999999999999.9999", "99999999999999.9999"]
     lines = [conversion(NOW_MS, campaign="late", order=str(n), value=value) for n, value in enumerate(values)]

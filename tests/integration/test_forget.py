@@ -128,6 +128,9 @@ TOTALS = [
     " GROUP BY ALL ORDER BY ALL",
     "SELECT toStartOfMonth(ts) AS month, advertiser, uniqExact(visitor) FROM impressions GROUP BY ALL ORDER BY ALL",
     "SELECT advertiser, campaign, order, value, currency, verdict, duplicate FROM conversions ORDER BY ALL",
+    "SELECT * FROM spend ORDER BY ALL",
+    "SELECT * FROM campaign_days ORDER BY ALL",
+    "SELECT * FROM campaign_reach_between(first = '1970-01-01', last = '2105-12-31', tz = 'UTC') ORDER BY ALL",
     "SELECT advertiser, sent, opened, clicked, converted, count(), sum(f.conversions) FROM funnel AS f"
     " GROUP BY ALL ORDER BY ALL",
 ]
@@ -173,6 +176,9 @@ def test_nothing_names_them_and_every_total_stays_and_replay_changes_nothing(dat
         for name in (ANNA, "ben", "dora")
     ]
     insert_into(database, "sent_list", listed)
+    by_uniques = "'spring', '1970-01-01', 0, 'Europe/Berlin', 'cpm', 'unique', 10, 'USD', 0, NULL, NULL, 0"
+    for advertiser in ("acme", "zeta"):
+        database.command(f"INSERT INTO terms_set VALUES ('{advertiser}', {by_uniques})")
     before = [rows(database, query) for query in TOTALS]
     assert set(leftovers(database, text, number(visitor))) >= {"facts", "reach_sets"}
 

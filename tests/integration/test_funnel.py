@@ -73,6 +73,10 @@ def a_campaigns_hits(campaign):
     return subscribers, hits
 
 
+def counts_before(hit):
+    return hit["duplicate"] or hit["verdict"] != "valid", hit["ts"], hit["id"]
+
+
 def recount(listed, hits):
     """{visitor: (steps that they took)} by the contract: valid hits alone, one conversion an order, nobody left out."""
     took = {number(name): {"sent"} for name in listed}
@@ -81,7 +85,7 @@ def recount(listed, hits):
     for hit in hits:
         if hit["kind"] == "conversion":
             first = orders.get(hit["order"], hit)
-            orders[hit["order"]] = min(first, hit, key=lambda each: (each["duplicate"], each["ts"], each["id"]))
+            orders[hit["order"]] = min(first, hit, key=counts_before)
         elif hit["verdict"] == "valid":
             took.setdefault(hit["visitor"], set()).add("clicked" if hit["kind"] == "click" else "opened")
     converted = [hit for hit in orders.values() if hit["verdict"] == "valid" and not hit["duplicate"]]

@@ -13,8 +13,8 @@ NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 
 #: No person is in them, or they expire by themselves.
 PERMANENT = {
-    "minute_rows", "settled_minutes", "advertisers", "erasures", "forgotten_letters", "forgotten_addresses",
-    "schema_migrations",
+    "minute_rows", "settled_minutes", "settled_days", "settled_rules", "terms_set", "retentions", "advertisers",
+    "erasures", "forgotten_letters", "forgotten_addresses", "schema_migrations",
 }  # fmt: skip
 
 
@@ -110,6 +110,53 @@ def test_a_minute_is_settled_once_and_only_when_its_facts_are_about_to_go(databa
     retention.settle(database, days_ago(200))
     assert rows(database, "SELECT count() FROM settled_minutes") == [(1,)]
     assert rows(database, "SELECT sum(gross), sum(uniques) FROM minutes") == [(8, 6)]
+
+
+def month_of(ours, first):
+    """Hits of some of the month's days: visitors who come back, an order; what campaign_days and charges say of it."""
+    at = int(datetime(first.year, first.month, 1, tzinfo=UTC).timestamp() * 1000)
+    for day, visitors in ((0, (1, 2)), (1, (2, 3)), (14, (1, 4))):
+        hits = [fact(at + day * 86_400_000 + n, visitor=n, rules_version="r1") for n in visitors]
+        bought = {"order": f"{first}{day}", "value": "2.5", "currency": "EUR"}
+        order = fact(at + day * 86_400_000, "conversion", creative="", rules_version="r1", **bought)
+        insert_into(ours, "facts_in", [*hits, order])
+        minute = {**UNIT, "minute": at // 1000 + day * 86_400, "gross": 2, "valid": 2, "uniques": 2}
+        insert_into(ours, "minute_rows", [minute])
+
+
+def counted(ours, first):
+    where = f"WHERE month = '{first}' ORDER BY day"
+    return (
+        rows(ours, f"SELECT * EXCEPT (settled, lost) FROM campaign_days {where}"),
+        rows(ours, f"SELECT * FROM charges {where}"),
+    )
+
+
+def test_a_month_is_settled_as_a_whole_and_one_that_had_begun_to_go_is_not(database):
+    month = (days_ago(120).date()).replace(day=1)
+    gone = (month - timedelta(days=40)).replace(day=1)
+    terms = "'acme', 'spring', '1970-01-01', 0, 'UTC', 'cpm', 'unique', 10, 'USD', 0, NULL, NULL, 0"
+    database.command(f"INSERT INTO terms_set VALUES ({terms})")
+    month_of(database, month)
+    before = counted(database, month)
+    assert [row[3] for row in before[0]] == [month, month + timedelta(days=1), month + timedelta(days=14)]
+    assert [row[10] for row in before[1]] == [2, 1, 1], "each visitor once a month"
+    charged = "SELECT DISTINCT lost, settled, quantity IS NULL FROM campaign_days JOIN charges USING (month, day)"
+    assert rows(database, charged) == [(False, False, False)]
+
+    retention.apply(database, (NOW.date() - month).days + 2)
+    retention.apply(database, 30)
+    days = kept(database)
+    assert days["reach_sets"] == days["facts"] == set()
+    assert counted(database, month) == before
+    assert rows(database, charged) == [(False, True, False)]
+    assert rows(database, "SELECT DISTINCT rules_version FROM settled_rules") == [("r1",)]
+
+    month_of(database, gone)
+    retention.apply(database, 30)
+    assert rows(database, "SELECT count(), uniqExact(month) FROM settled_days") == [(3, 1)]
+    assert rows(database, f"{charged} WHERE month = '{gone}'") == [(True, False, True)]
+    assert rows(database, f"SELECT sum(gross), sum(valid) FROM campaign_days WHERE month = '{gone}'") == [(6, 6)]
 
 
 def test_every_table_that_stores_rows_is_settled_upon(database):

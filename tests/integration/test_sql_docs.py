@@ -153,8 +153,12 @@ def orders(hits):
     for hit in hits:
         if hit["kind"] == "conversion" and hit["advertiser"] == "acme":
             key = (hit["campaign"], hit["order"])
-            first[key] = min(first.get(key, hit), hit, key=lambda each: (each["duplicate"], each["ts"], each["id"]))
+            first[key] = min(first.get(key, hit), hit, key=counts_before)
     return [hit for hit in first.values() if hit["verdict"] == "valid" and not hit["duplicate"]]
+
+
+def counts_before(hit):
+    return hit["duplicate"] or hit["verdict"] != "valid", hit["ts"], hit["id"]
 
 
 def grouped(rows, key):
