@@ -3,8 +3,9 @@
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 FORMATS = ("table", "csv", "json")
@@ -19,10 +20,27 @@ def text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], format: str)
         return json.dumps([{name: plain(row[name]) for name in columns} for row in rows], indent=2)
     cells = [[_cell(row[name], format) for name in columns] for row in rows]
     if format == "csv":
-        file = io.StringIO()
-        csv.writer(file, lineterminator="\n").writerows([list(columns), *cells])
-        return file.getvalue().rstrip("\n")
-    return _aligned([[name.replace("_", " ") for name in columns], *cells])
+        return comma_separated([list(columns), *cells])
+    return aligned([[name.replace("_", " ") for name in columns], *cells])
+
+
+def comma_separated(lines: Sequence[Sequence[Any]]) -> str:
+    """Lines as CSV; None is empty."""
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(lines)
+    return file.getvalue().rstrip("\n")
+
+
+def aligned(lines: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
+    """Lines in columns, those numbered in `right` to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if number in right else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
 
 
 def plain(value: Any) -> Any:
@@ -30,6 +48,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, datetime):
         at = value if value.tzinfo else value.replace(tzinfo=UTC)
         return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, date | Decimal):
+        return str(value)
     return value
 
 
@@ -37,10 +57,3 @@ def _cell(value: Any, format: str) -> str:
     if isinstance(value, float) and format == "table":
         return f"{value:.1%}"
     return "" if value is None else str(plain(value))
-
-
-def _aligned(lines: list[list[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
