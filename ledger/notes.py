@@ -7,10 +7,12 @@ from ledger.provenance import Provenance
 
 
 def days_of(zones: Iterable[tuple[str, str]]) -> str:
-    """Whose days are counted, of (time zone, campaign): `days of Europe/Berlin (spring, winter); UTC (autumn)`."""
+    """Whose days are counted, of (time zone, campaign): `days of UTC`, `days of Europe/Berlin (spring); UTC (mail)`."""
     campaigns: dict[str, set[str]] = defaultdict(set)
     for zone, campaign in zones:
         campaigns[zone].add(campaign)
+    if len(campaigns) == 1:
+        return f"days of {next(iter(campaigns))}"
     return "days of " + "; ".join(f"{zone} ({', '.join(sorted(names))})" for zone, names in sorted(campaigns.items()))
 
 

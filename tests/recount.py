@@ -98,3 +98,37 @@ def minutes(facts):
 def lines(value):
     """The JSON objects of an NDJSON value."""
     return [json.loads(line) for line in value.splitlines() if line]
+
+
+def orders(facts):
+    """The conversions of a list of facts that count: of each order of a campaign the first that is valid."""
+    first = {}
+    for fact in facts:
+        if fact["kind"] == "conversion":
+            key = (fact["advertiser"], fact["campaign"], fact.get("order") or fact["id"])
+            first[key] = min(first.get(key, fact), fact, key=lambda each: (not counts(each), each["ts"], each["id"]))
+    return [fact for fact in first.values() if counts(fact)]
+
+
+def counts(fact):
+    """Whether it is valid and no duplicate."""
+    return fact["verdict"] == "valid" and not fact["duplicate"]
+
+
+def funnel(facts, listed=()):
+    """{visitor: (steps that they took)} by a campaign's facts: valid ones, one conversion an order, nobody left out."""
+    took = {visitor: {"sent"} for visitor in listed}
+    for fact in facts:
+        if fact["kind"] != "conversion" and fact["verdict"] == "valid":
+            took.setdefault(fact["visitor"], set()).add("clicked" if fact["kind"] == "click" else "opened")
+    for visitor in buyers(facts):
+        took.setdefault(visitor, set()).add("converted")
+    took.pop(0, None)
+    return took
+
+
+def buyers(facts):
+    """Whose each order of a campaign is that counts and isn't nobody's: of whoever clicked, else of its own visitor."""
+    clickers = {fact["id"]: fact["visitor"] for fact in facts if fact["kind"] == "click"}
+    found = [clickers.get(fact.get("click_id"), 0) or fact["visitor"] for fact in orders(facts)]
+    return [visitor for visitor in found if visitor]

@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS terms_set
     basis LowCardinality(String),  -- unique, valid or gross
     price Decimal(18, 6),
     currency LowCardinality(String),
-    budget Decimal(18, 4),  -- 0: none
+    budget Decimal(18, 6),  -- 0: none
     plan_start Nullable(Date),
     plan_end Nullable(Date),
     set_at DateTime64(3, 'UTC')

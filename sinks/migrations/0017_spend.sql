@@ -32,7 +32,7 @@ SELECT
     (
         plan_start IS NULL OR countIf(spent IS NULL AND day BETWEEN plan_start AND plan_end) OVER so_far > 0,
         NULL,
-        sumIf(spent, day BETWEEN plan_start AND plan_end) OVER so_far
+        ifNull(sumIf(spent, day BETWEEN plan_start AND plan_end) OVER so_far, 0)
     ) AS spent_to_date
 FROM charges
 LEFT JOIN

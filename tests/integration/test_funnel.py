@@ -8,6 +8,7 @@ import uuid
 from datetime import UTC, datetime
 
 import pytest
+import recount
 from click.testing import CliRunner
 from facts import client, fact, insert, make_tables
 
@@ -73,28 +74,6 @@ def a_campaigns_hits(campaign):
     return subscribers, hits
 
 
-def counts_before(hit):
-    return hit["duplicate"] or hit["verdict"] != "valid", hit["ts"], hit["id"]
-
-
-def recount(listed, hits):
-    """{visitor: (steps that they took)} by the contract: valid hits alone, one conversion an order, nobody left out."""
-    took = {number(name): {"sent"} for name in listed}
-    clickers = {hit["id"]: hit["visitor"] for hit in hits if hit["kind"] == "click"}
-    orders = {}
-    for hit in hits:
-        if hit["kind"] == "conversion":
-            first = orders.get(hit["order"], hit)
-            orders[hit["order"]] = min(first, hit, key=counts_before)
-        elif hit["verdict"] == "valid":
-            took.setdefault(hit["visitor"], set()).add("clicked" if hit["kind"] == "click" else "opened")
-    converted = [hit for hit in orders.values() if hit["verdict"] == "valid" and not hit["duplicate"]]
-    for hit in converted:
-        took.setdefault(clickers.get(hit["click_id"], 0) or hit["visitor"], set()).add("converted")
-    took.pop(0, None)
-    return took, len(converted)
-
-
 def test_the_view_and_the_command_equal_a_recount(clickhouse, run):
     subscribers, hits = a_campaigns_hits("recounted")
     insert(clickhouse, "facts_in", hits)
@@ -103,7 +82,7 @@ def test_the_view_and_the_command_equal_a_recount(clickhouse, run):
     code, out, _ = run("sent", "mailer/recounted", "-", typed="subscriber\n" + "\n".join(listed))
     assert (code, out) == (0, "41 lines read; 41 subscribers are on the list of mailer/recounted\n")
 
-    took, conversions = recount(listed, hits)
+    took, conversions = recount.funnel(hits, [number(name) for name in listed]), len(recount.buyers(hits))
     view = client(clickhouse).query(
         "SELECT visitor, sent, opened, clicked, converted FROM funnel"
         " WHERE advertiser = 'mailer' AND campaign = 'recounted'"

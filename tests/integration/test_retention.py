@@ -1,11 +1,16 @@
 """What is older than PIXELTALLY_RETENTION_DAYS goes, when the setting says so; what was counted stays."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from facts import client, fact, insert_into
 from processes import wait_until
 
+from ledger.invoice import invoice
+from ledger.report import Question, report
+from pixeltally.errors import Refused
 from sinks import retention
 from sinks.migrate import migrate
 
@@ -132,6 +137,12 @@ def counted(ours, first):
     )
 
 
+def told(ours, first, by="day", per="campaign"):
+    """The month's report."""
+    last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    return report(ours, Question("acme", "", first, last, by, per))
+
+
 def test_a_month_is_settled_as_a_whole_and_one_that_had_begun_to_go_is_not(database):
     month = (days_ago(120).date()).replace(day=1)
     gone = (month - timedelta(days=40)).replace(day=1)
@@ -139,6 +150,9 @@ def test_a_month_is_settled_as_a_whole_and_one_that_had_begun_to_go_is_not(datab
     database.command(f"INSERT INTO terms_set VALUES ({terms})")
     month_of(database, month)
     before = counted(database, month)
+    bill, days, parts = invoice(database, "acme", month), told(database, month), told(database, month, per="placement")
+    assert (bill.totals, [row.uniques for row in days.rows]) == ({"USD": Decimal("0.04")}, [2, 2, 2])
+    assert [row.uniques for row in days.totals] == [4]
     assert [row[3] for row in before[0]] == [month, month + timedelta(days=1), month + timedelta(days=14)]
     assert [row[10] for row in before[1]] == [2, 1, 1], "each visitor once a month"
     charged = "SELECT DISTINCT lost, settled, quantity IS NULL FROM campaign_days JOIN charges USING (month, day)"
@@ -146,17 +160,27 @@ def test_a_month_is_settled_as_a_whole_and_one_that_had_begun_to_go_is_not(datab
 
     retention.apply(database, (NOW.date() - month).days + 2)
     retention.apply(database, 30)
-    days = kept(database)
-    assert days["reach_sets"] == days["facts"] == set()
+    left = kept(database)
+    assert left["reach_sets"] == left["facts"] == set()
     assert counted(database, month) == before
     assert rows(database, charged) == [(False, True, False)]
+    assert invoice(database, "acme", month) == bill
+    assert told(database, month) == days
+    weeks = told(database, month, "week").rows
+    assert [(row.valid, row.uniques, row.conversions) for row in weeks if row.valid == 2][-1] == (2, None, 1)
+    # Which click an order followed is gone, so all are of none.
+    of_parts = [replace(row, uniques=None, conversions=None, revenue=None) for row in parts.rows if row.creative]
+    assert told(database, month, per="placement").rows == of_parts
     assert rows(database, "SELECT DISTINCT rules_version FROM settled_rules") == [("r1",)]
 
     month_of(database, gone)
     retention.apply(database, 30)
     assert rows(database, "SELECT count(), uniqExact(month) FROM settled_days") == [(3, 1)]
     assert rows(database, f"{charged} WHERE month = '{gone}'") == [(True, False, True)]
-    assert rows(database, f"SELECT sum(gross), sum(valid) FROM campaign_days WHERE month = '{gone}'") == [(6, 6)]
+    [row] = told(database, gone, "month").rows
+    assert (row.gross, row.valid, row.uniques, row.conversions, row.spend) == (6, 6, None, None, None)
+    with pytest.raises(Refused, match="were deleted before the month was settled"):
+        invoice(database, "acme", gone)
 
 
 def test_every_table_that_stores_rows_is_settled_upon(database):

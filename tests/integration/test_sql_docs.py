@@ -11,6 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import recount
 from facts import client, fact, insert_into
 
 from sinks.migrate import migrate
@@ -91,6 +92,8 @@ def database(clickhouse, hits):
     late = {(row["ts"] // 60_000 * 60, *(row[name] for name in UNIT)) for row in hits}
     told = {"partition": 0, "version": 1, "late": True}
     insert_into(ours, "minute_rows", [dict(zip(("minute", *UNIT), place, strict=True)) | told for place in late])
+    plan = "'cpm', 'valid', 10, 'USD', 20, '2026-10-19', '2026-11-07', 0"
+    ours.command(f"INSERT INTO terms_set VALUES ('acme', 'spring', '1970-01-01', 0, 'Europe/Berlin', {plan})")
     letters = [("bad-name", 3), ("bad-value", 5), ("bad-name", 4)]
     places = [{"id": f"00000000-0000-7000-8000-{n:012}", "origin": "spool x@1", "line": "{}"} for n in range(3)]
     told = [place | {"reason": name, "ts": ts} for place, (name, ts) in zip(places, letters, strict=True)]
@@ -148,17 +151,8 @@ def counted(hits, campaign="spring"):
 
 
 def orders(hits):
-    """The first row of each order."""
-    first = {}
-    for hit in hits:
-        if hit["kind"] == "conversion" and hit["advertiser"] == "acme":
-            key = (hit["campaign"], hit["order"])
-            first[key] = min(first.get(key, hit), hit, key=counts_before)
-    return [hit for hit in first.values() if hit["verdict"] == "valid" and not hit["duplicate"]]
-
-
-def counts_before(hit):
-    return hit["duplicate"] or hit["verdict"] != "valid", hit["ts"], hit["id"]
+    """The row of each order that counts."""
+    return recount.orders([hit for hit in hits if hit["advertiser"] == "acme"])
 
 
 def grouped(rows, key):
@@ -204,7 +198,10 @@ def per_week_and_month(hits):
 
 @answers("How many in any span of days?")
 def in_a_span(hits):
-    return [(unique(hit for hit in seen(hits) if date(2026, 10, 21) <= day(hit) <= date(2026, 10, 27)),)]
+    found = [hit for hit in images(hits) if date(2026, 10, 21) <= day(hit) <= date(2026, 10, 27)]
+    unique_ips = unique(hit for hit in found if hit["verdict"] == "valid")
+    valid = sum(map(recount.counts, found))
+    return [(unique_ips, valid, sum(hit["duplicate"] for hit in found), round(valid / unique_ips, 2))]
 
 
 @answers("How does reach grow, day after day?")
@@ -256,6 +253,19 @@ def overlap(hits):
 def owed(hits):
     groups = grouped(seen(hits, None), lambda hit: (hit["campaign"], day(hit).replace(day=1)))
     return [(*key, unique(rows), Decimal(unique(rows)) / 100) for key, rows in sorted(groups.items())]
+
+
+@answers("What did campaigns cost each day, and are they on plan?")
+def cost(hits):
+    rows, spent = [], Decimal(0)
+    days = sorted(
+        {day(hit) for hit in images(hits)} | {day(hit) for hit in orders(hits) if hit["campaign"] == "spring"}
+    )
+    for number, when in enumerate(days, start=1):
+        valid = sum(day(hit) == when for hit in counted(hits))
+        spent += Decimal(valid) / 100
+        rows.append((when, "spring", valid, Decimal(valid) / 100, "USD", spent, Decimal(number)))
+    return rows
 
 
 @answers("What did conversions bring in?")

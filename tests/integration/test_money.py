@@ -1,0 +1,197 @@
+"""Terms, reports and bills as people see them, and what is refused."""
+
+import csv
+import io
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from commands import run_on
+from facts import client, fact, insert, make_tables
+from pypdf import PdfReader
+
+from ledger import terms
+from ledger.campaign import Campaign
+
+DAY_MS = 86_400_000
+MARCH_MS = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp() * 1000)
+UNIT = ("advertiser", "campaign", "creative", "placement")
+BY_CLICK = ("--pricing", "cpc", "--price", "0.005", "--currency", "EUR")
+
+
+@pytest.fixture
+def run(clickhouse):
+    make_tables(clickhouse)
+    return lambda *arguments: run_on(clickhouse, *arguments)
+
+
+def count(url, hits):
+    """Put hits into ClickHouse, each minute of them recounted from facts."""
+    insert(url, "facts_in", hits)
+    places = {(hit["ts"] // 60_000 * 60, *(hit[name] for name in UNIT)) for hit in hits}
+    told = {"partition": 0, "version": 1, "late": True}
+    insert(url, "minute_rows", [dict(zip(("minute", *UNIT), place, strict=True)) | told for place in places])
+
+
+def test_an_ad_seen_from_10000_ips_at_10_dollars_a_thousand_owes_100_dollars(clickhouse, run, tmp_path):
+    quiz = {"advertiser": "quiz", "campaign": "classic"}
+    hits = [fact(MARCH_MS + n % 7 * DAY_MS + n, visitor=n, **quiz) for n in range(1, 10_001)]
+    again = [fact(MARCH_MS + 9 * DAY_MS + n, visitor=n, **quiz) for n in range(1, 2_001)]
+    repeated = [fact(MARCH_MS + n, visitor=n, duplicate=True, **quiz) for n in range(1, 501)]
+    robots = [fact(MARCH_MS + n, visitor=50_000 + n, verdict="bot", **quiz) for n in range(500)]
+    count(clickhouse, [*hits, *again, *repeated, *robots])
+    insert(clickhouse, "facts_in", hits[::3])
+    agreed = ("--pricing", "cpm", "--price", "10.00", "--currency", "USD", "--basis", "unique")
+    assert run("campaign", "set", "quiz/classic", *agreed).out == (
+        "quiz/classic: CPM 10.00 USD on unique IPs, days of UTC; from the beginning\n"
+    )
+
+    bill = ("invoice", "quiz", "--month", "2026-03")
+    told = json.loads(run(*bill, "--format", "json").out)
+    assert (told["totals"], told["provisional"]) == ({"USD": "100.00"}, False)
+    assert [(line["quantity"], line["price"], line["amount"]) for line in told["lines"]] == [
+        (10_000, "10.00", "100.00")
+    ]
+    [line] = csv.DictReader(io.StringIO(run(*bill, "--format", "csv").out))
+    assert (line["quantity"], line["amount"], line["currency"]) == ("10000", "100.00", "USD")
+    assert run(*bill).out.splitlines()[:5] == [
+        "Invoice: quiz, March 2026",
+        "",
+        "campaign  days                      paid for         quantity                price      amount",
+        "classic   2026-03-01 to 2026-03-31  CPM, unique IPs    10,000  10.00 USD per 1,000  100.00 USD",
+        "total                                                                               100.00 USD",
+    ]
+    assert run(*bill, "--format", "pdf", "--out", str(tmp_path / "bill.pdf")).code == 0
+    for file in (tmp_path / "bill.pdf", io.BytesIO(run(*bill, "--format", "pdf").written)):
+        text = PdfReader(file).pages[0].extract_text()
+        assert "Invoice: quiz, March 2026" in text
+        assert "10,000 10.00 USD per 1,000 100.00 USD" in text
+        assert "PROVISIONAL" not in text
+    done = run(*bill, "--out", str(tmp_path / "no" / "such.txt"))
+    assert (done.code, "can't be written: No such file" in done.said) == (2, True)
+
+    ask = client(clickhouse).query
+    assert ask("SELECT sum(spent) FROM spend WHERE advertiser = 'quiz'").result_rows == [(Decimal(100),)]
+    out = run("report", "quiz", "--from", "2026-03-01", "--to", "2026-03-31", "--by", "month").out
+    assert "2026-03  classic     13,000  12,000         500      500      10,000       1.20" in out
+    assert "100.00 USD  bot 500" in out
+
+
+def test_a_month_that_is_not_over_is_provisional(clickhouse, run):
+    now = datetime.now(UTC)
+    count(clickhouse, [fact(int(now.timestamp() * 1000), advertiser="early", campaign="bird")])
+    run("campaign", "set", "early/bird", "--pricing", "cpm", "--price", "4", "--currency", "EUR", "--basis", "valid")
+    bill = ("invoice", "early", "--month", f"{now:%Y-%m}")
+    assert "PROVISIONAL" in run(*bill).out
+    assert json.loads(run(*bill, "--format", "json").out)["provisional"] is True
+    pdf = PdfReader(io.BytesIO(run(*bill, "--format", "pdf").written))
+    assert "PROVISIONAL" in pdf.pages[0].extract_text()
+
+
+def test_each_line_is_rounded_and_a_total_is_the_sum_of_lines(clickhouse, run):
+    for name in ("one", "three", "two"):
+        count(clickhouse, [fact(MARCH_MS + 5, "click", advertiser="cents", campaign=name)])
+        run("campaign", "set", f"cents/{name}", *BY_CLICK)
+    bill = json.loads(run("invoice", "cents", "--month", "2026-03", "--format", "json").out)
+    assert [line["amount"] for line in bill["lines"]] == ["0.01"] * 3
+    assert bill["totals"] == {"EUR": "0.03"}
+
+
+def test_what_is_not_said_stays_and_every_change_is_kept(clickhouse, run):
+    ours, campaign = client(clickhouse), Campaign("kept", "terms")
+    long_ago = datetime.now(UTC) - timedelta(days=40)
+    agreed = {"pricing": "cpm", "basis": "valid", "price": Decimal("7"), "currency": "EUR"}
+    terms.change(ours, campaign, agreed, None, long_ago)
+    today = datetime.now(UTC).date()
+    assert run("campaign", "set", "kept/terms", "--price", "8").out == (
+        f"kept/terms: CPM 8.00 EUR on valid impressions, days of UTC; since {today}\n"
+    )
+    corrected = run("campaign", "set", "kept/terms", "--price", "9", "--budget", "500", "--start", "2026-01-01",
+                    "--end", "2026-12-31").out  # fmt: skip
+    assert corrected.endswith(f"; budget 500.00 EUR from 2026-01-01 to 2026-12-31; since {today}\n")
+    told = json.loads(run("campaign", "list", "kept", "--format", "json").out)
+    assert [(row["since"], row["price"], row["budget"]) for row in told] == [(str(today), "9.00", "500.00")]
+    history = json.loads(run("campaign", "list", "kept", "--history", "--format", "json").out)
+    assert [row["price"] for row in history] == ["7.00", "8.00", "9.00"]
+    assert [row["since"] for row in history] == [None, str(today), str(today)]
+    assert history[0]["set_at"].startswith(f"{long_ago:%Y-%m-%dT%H:%M}")
+    held = ours.query("SELECT price, since FROM terms WHERE advertiser = 'kept' ORDER BY starts").result_rows
+    assert held == [(7, date(1970, 1, 1)), (9, today)]
+
+
+def test_a_change_of_the_plan_alone_makes_no_new_line_and_spend_keeps_pace(clickhouse, run):
+    hits = [fact(MARCH_MS + n * DAY_MS, "click", advertiser="paced", campaign="plan", visitor=n + 1) for n in range(10)]
+    count(clickhouse, hits)
+    run("campaign", "set", "paced/plan", "--pricing", "cpc", "--price", "2", "--currency", "EUR")
+    run("campaign", "set", "paced/plan", "--since", "2026-03-05", "--budget", "31", "--start", "2026-03-02",
+        "--end", "2026-04-01")  # fmt: skip
+    bill = json.loads(run("invoice", "paced", "--month", "2026-03", "--format", "json").out)
+    assert [(line["from"], line["to"], line["amount"]) for line in bill["lines"]] == [
+        ("2026-03-01", "2026-03-31", "20.00")
+    ]
+    rows = client(clickhouse).query(
+        "SELECT day, spent, spent_to_date, planned_to_date FROM spend WHERE advertiser = 'paced' ORDER BY day"
+    )
+    assert rows.result_rows == [(date(2026, 3, 1 + n), 2, 2 * n, n) for n in range(10)]
+
+
+def test_what_was_erased_and_by_what_was_judged_stands_below(clickhouse, run):
+    erased = {"advertiser": "erased", "campaign": "some"}
+    count(clickhouse, [fact(MARCH_MS, **erased, rules_version="4be1c2d0 cua1.67.0")])
+    row = "'erased', 'some', '2026-03-01', 12"
+    client(clickhouse).command(f"INSERT INTO erasures VALUES (generateUUIDv4(), now(), 'ip', {row})")
+    run("campaign", "set", "erased/some", *BY_CLICK)
+    for asked in (
+        ("report", "erased", "--from", "2026-03-01", "--to", "2026-03-02"),
+        ("invoice", "erased", "--month", "2026-03"),
+    ):
+        out = run(*asked).out
+        assert "12 hits of these months were made nobody's on request" in out
+        assert "rules and lists: 4be1c2d0 cua1.67.0" in out
+        told = json.loads(run(*asked, "--format", "json").out)
+        assert (told["erased_hits"], told["rules_versions"]) == (12, ["4be1c2d0 cua1.67.0"])
+    assert run(*asked, "--format", "csv").out.splitlines()[1].endswith(",EUR,4be1c2d0 cua1.67.0")
+
+
+def test_where_nothing_was_counted_it_is_said(run):
+    assert run("report", "nobody", "--from", "2026-03-01", "--to", "2026-03-02").out == (
+        "nobody, 2026-03-01 to 2026-03-02, by day: nothing was counted\n"
+    )
+    run("campaign", "set", "idle/some", *BY_CLICK)
+    assert run("invoice", "idle", "--month", "2026-03").out == "Invoice: idle, March 2026\n\nnothing is owed\n"
+    pdf = PdfReader(io.BytesIO(run("invoice", "idle", "--month", "2026-03", "--format", "pdf").written))
+    assert "Nothing is owed" in pdf.pages[0].extract_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("campaign", "set", "Acme"), "names no campaign"),
+        (("campaign", "set", "new/one", "--price", "1"), "say all"),
+        (("campaign", "set", "new/one", *BY_CLICK, "--timezone", "Mars/Base"), "no time zone"),
+        (("campaign", "set", "new/one", *BY_CLICK[:-1], "BTC"), "no currency of ISO 4217"),
+        (("campaign", "set", "new/one", *BY_CLICK, "--price", "-1"), "is no amount"),
+        (("campaign", "set", "new/one", *BY_CLICK, "--basis", "unique"), "leave --basis out"),
+        (("report", "acme", "--from", "2026-03-02", "--to", "2026-03-01"), "is before --from"),
+        (("report", "acme", "--from", "1900-03-02", "--to", "2026-03-01"), "--from 1900-03-02 is no day between"),
+        (("campaign", "set", "new/one", *BY_CLICK, "--since", "2999-01-01"), "--since 2999-01-01 is no day between"),
+        (("report", "acme/Bad!", "--from", "2026-03-01", "--to", "2026-03-01"), "names no campaign"),
+        (("invoice", "no-such", "--month", "2026-03"), "is it spelt so"),
+        (("invoice", "acme", "--month", "March"), "does not match the format"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_sentence(run, arguments, sentence):
+    done = run(*arguments)
+    assert done.code == 2
+    assert sentence in done.said
+
+
+def test_a_settled_month_keeps_its_terms(clickhouse, run):
+    row = "'settled', 'some', '2024-02-01', '2024-02-03', 0, 'UTC', 1, 1, 1, 0, {}, now()"
+    make_tables(clickhouse)
+    client(clickhouse).command(f"INSERT INTO settled_days VALUES ({row})")
+    done = run("campaign", "set", "settled/some", *BY_CLICK)
+    assert done.code == 2
+    assert "settled until 2024-03-01, its facts are gone: say --since 2024-03-01 or later" in done.said
+    assert run("campaign", "set", "settled/some", *BY_CLICK, "--since", "2024-03-01").code == 0
