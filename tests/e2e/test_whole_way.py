@@ -12,9 +12,11 @@ from collections import defaultdict
 from urllib.parse import quote
 
 import pytest
+from click.testing import CliRunner
 from processes import wait_until, with_environ
 from running import SECRET, Running, processes, running
 
+from pixeltally.cli import main
 from pixeltally.keys import key_of
 from pixeltally.signing import sign, token
 
@@ -129,6 +131,23 @@ def test_a_click_follows_its_impression_and_leads_to_the_signed_target(stack):
     )
     dead = "SELECT reason, count() FROM dead_letters FINAL GROUP BY reason ORDER BY reason"
     wait_until(lambda: stack.query(dead) == [("bad-signature", 3)], "the refused clicks among the dead", 15)
+
+
+def test_the_ledger_says_why_and_what_is_owed(stack):
+    for n in range(20):
+        send(stack, "acme/owed/banner", f"198.51.100.{n}")
+    for _ in range(3):
+        stack.get("/p/acme/owed/banner.gif", {"X-Forwarded-For": "198.51.100.99", "Sec-Purpose": "prefetch"})
+    ledger = (
+        "SELECT sum(gross), sum(valid), sum(duplicates), sum(invalid), sumMap(reasons) FROM"
+        " (SELECT * FROM ledger WHERE campaign = 'owed')"
+    )
+    wait_until(lambda: stack.query(ledger) == [(23, 20, 0, 3, {"prefetch": 3})], "each hit in the ledger", 15)
+    reached = "SELECT sum(quantity) FROM charges WHERE campaign = 'owed'"
+    agreed = ["--pricing", "cpm", "--price", "10", "--currency", "USD", "--basis", "unique"]
+    told = CliRunner().invoke(main, ["campaign", "set", "acme/owed", *agreed], env=stack.environ)
+    assert told.exit_code == 0, told.stderr
+    wait_until(lambda: stack.query(reached) == [(20,)], "each address once", 15)
 
 
 def test_an_order_is_counted_once_however_it_is_reported(stack):
