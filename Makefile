@@ -46,10 +46,11 @@ setup: .venv/ready
 
 .venv/ready: pyproject.toml local/pom.xml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with make PYTHON=…")'
-	@echo "Setting up .venv: a minute or two, once."
+	@echo "Setting up .venv: two minutes or three, once."
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	$(BIN)/python -m local.kafka
+	$(BIN)/python -m streams.warm
 	touch $@
 
 # The page's tests drive a real browser; they fail without one.

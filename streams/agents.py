@@ -10,11 +10,7 @@ from ua_parser.regex import Resolver
 
 from streams import bots, sign
 from streams.bots import Bots
-from streams.cache import Cache
 from streams.fragment import fragment
-
-#: Agents remembered.
-_MOST = 50_000
 
 #: What is read of an agent: browsers' are a fifth of it.
 _MAX_CHARS = 1024
@@ -58,23 +54,20 @@ NOBODYS = Agent("", "", "", "", "", sign.NO_AGENT, b"")
 
 
 class Agents:
-    """Reads agents; each once, while it is remembered."""
+    """Reads agents; each once a column."""
 
     def __init__(self) -> None:
         self._parser = Resolver(load_lazy_builtins())
         self._bots = Bots()
-        self._cache = Cache(self._read_all, _MOST)
 
     def look_up(self, user_agents: Sequence[str]) -> list[Agent]:
         """What each agent says."""
-        return self._cache.look_up(user_agents)
+        found = {user_agent: self._read(user_agent) for user_agent in dict.fromkeys(user_agents)}
+        return list(map(found.__getitem__, user_agents))
 
     def versions(self) -> dict[str, str]:
         """The lists' versions, by package."""
         return {**bots.versions(), "ua-parser-builtins": version("ua-parser-builtins")}
-
-    def _read_all(self, user_agents: list[str]) -> dict[str, Agent]:
-        return {user_agent: self._read(user_agent) for user_agent in user_agents}
 
     def _read(self, user_agent: str) -> Agent:
         if not user_agent:

@@ -4,14 +4,17 @@ That is the latest one of the same visitor no more than the window before: for a
 conversion of the same campaign. One that comes late (another node was away) corrects what was said before it came.
 """
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from pixeltally.hit import Fact, Hit
-from streams.columns import Columns
-from streams.trail import Follower, Leader, Trail
+from streams.compiled import Array
+from streams.hits import Hits
+from streams.trail import WIDTH, Follower, Leader, Trail
+from streams.visits import Visits
 
 _decode = msgspec.json.Decoder(Fact).decode
 _encode = msgspec.json.Encoder().encode
@@ -28,50 +31,52 @@ class Correction(NamedTuple):
 class Attribution:
     """The trails of one partition."""
 
-    def __init__(self, span_ms: int, window_ms: int) -> None:
-        self._clicks = Trail(span_ms, window_ms)
-        self._conversions = Trail(span_ms, window_ms)
+    def __init__(self, pixels: Visits, span_ms: int, window_ms: int) -> None:
+        self._people = Visits(WIDTH, span_ms)
+        self._clicks = Trail(pixels, span_ms, window_ms)
+        self._conversions = Trail(self._people, span_ms, window_ms)
 
     def __len__(self) -> int:
-        return len(self._clicks) + len(self._conversions)
+        return len(self._clicks) + len(self._conversions) + len(self._people)
 
-    def turn(self, arrived_ms: int) -> None:
-        """Move on to the time of arrival `arrived_ms`."""
-        self._clicks.turn(arrived_ms)
-        self._conversions.turn(arrived_ms)
+    def turn(self, arrived_ms: int, spans: int) -> None:
+        """Move on to the time of arrival `arrived_ms`, by so many spans, as the pixels do."""
+        self._people.turn(arrived_ms)
+        self._clicks.turn(arrived_ms, spans)
+        self._conversions.turn(arrived_ms, spans)
 
-    def join(self, columns: Columns, version: int) -> tuple[dict[int, Leader], list[Correction]]:
+    def join(self, hits: Hits, version: int) -> tuple[dict[int, Leader], list[Correction]]:
         """Whom which hit follows, by its index, and what these hits correct. A hit without a pixel is passed over."""
-        overtaken = self._lead(columns)
-        latest = {follower.id: (follower, leader) for follower, leader in overtaken}
+        latest = {follower.id: (follower, leader) for follower, leader in self._lead(hits)}
         corrections = [_corrected(follower, leader, version) for follower, leader in latest.values()]
         leaders = {}
-        for index, trail, key in self._followers(columns):
-            leader = trail.leader(key, columns.times[index])
+        for index, trail, key in self._followers(hits):
+            leader = trail.leader(key, int(hits.times[index]))
             if leader is not None:
                 leaders[index] = leader
         return leaders, corrections
 
-    def first(self, pixel: int | None) -> Leader:
-        """The earliest impression of this ad unit and visitor that is remembered. Raises ValueError where none is."""
-        return self._clicks.first(pixel)
+    def first_ms(self, hits: Hits, index: int) -> int:
+        """The time of the earliest impression of a click's ad unit and visitor. Raises ValueError without any."""
+        return self._clicks.earliest_ms(hits.images_pixel(index))
 
-    def remember(self, columns: Columns, leaders: dict[int, Leader], facts: Sequence[bytes]) -> None:
-        """Remember the facts of those that may have to be said again."""
-        for index, trail, key in self._followers(columns):
-            hit = columns.hits[index]
-            trail.follow(key, Follower(hit.ts, hit.id, leaders.get(index), facts[index]))
+    def remember(self, hits: Hits, leaders: Mapping[int, Leader], fact: Callable[[int], bytes]) -> None:
+        """Remember the facts, by index, of those that may have to be said again."""
+        for index, trail, key in self._followers(hits):
+            hit = hits.actions[index]
+            trail.follow(key, Follower(hit.ts, hit.id, leaders.get(index), fact(index)))
 
-    def recall(self, columns: Columns, facts: Sequence[Fact], lines: Sequence[bytes]) -> dict[int, Leader]:
+    def recall(self, hits: Hits, fact: Callable[[int], bytes]) -> dict[int, Leader]:
         """Take up what one message of facts, without its corrections, says; whom which fact follows, by its index."""
-        self._lead(columns)
-        leaders = {index: leader for index in columns.actions if (leader := _leader_of(facts[index])) is not None}
-        self.remember(columns, leaders, lines)
+        self._lead(hits)
+        leaders = {index: leader for index, hit in hits.actions.items() if (leader := _leader_of(hit)) is not None}
+        self.remember(hits, leaders, fact)
         return leaders
 
-    def recall_correction(self, columns: Columns, fact: Fact, line: bytes) -> bool:
-        """Take up a correction (the columns' only fact); whether it may have followed nothing before."""
-        for _, trail, key in self._followers(columns):
+    def recall_correction(self, hits: Hits, index: int, line: bytes) -> bool:
+        """Take up a correction; whether it may have followed nothing before."""
+        fact = hits.actions[index]
+        for trail, key in self._place(hits, index):
             follower = trail.find(key, fact.id)
             if follower is not None:
                 first = follower.leader is None
@@ -79,29 +84,39 @@ class Attribution:
                 return first
         return True
 
-    def _lead(self, columns: Columns) -> list[tuple[Follower, Leader]]:
+    def _lead(self, hits: Hits) -> list[tuple[Follower, Leader]]:
         """Remember impressions and clicks; whom they overtake."""
-        images = columns.images
-        self._clicks.lead(images, columns.times, columns.hits)
-        overtaken = [*self._clicks.overtaken(images, columns.hits)]
-        clicks = [
-            columns.hits[index]
-            for index in columns.actions
-            if columns.hits[index].kind == "click" and columns.pixels[index] is not None
-        ]
-        people = [_person(hit) for hit in clicks]
-        self._conversions.lead(people, [hit.ts for hit in clicks], clicks)
-        return [*overtaken, *self._conversions.overtaken(people, clicks)]
+        overtaken = self._lead_all(self._clicks, hits, hits.images)
+        clicks = [index for index, hit in hits.actions.items() if hit.kind == "click" and hits.pixels[index] >= 0]
+        if clicks:
+            people = np.full(len(hits), -1)
+            people[clicks] = self._people.enter(hits.visitors[clicks], hits.campaigns[clicks])
+            overtaken += self._lead_all(self._conversions, hits, people)
+        return overtaken
 
-    def _followers(self, columns: Columns) -> Iterator[tuple[int, Trail, Hashable]]:
-        for index in columns.actions:
-            hit, pixel = columns.hits[index], columns.pixels[index]
-            if pixel is None:
-                continue
-            if hit.kind == "click":
-                yield index, self._clicks, pixel
-            elif not hit.click_id or _leader_of(hit):
-                yield index, self._conversions, _person(hit)
+    def _lead_all(self, trail: Trail, hits: Hits, keys: Array) -> list[tuple[Follower, Leader]]:
+        found = trail.lead(keys, hits.times, hits.ids)
+        if not found:
+            return []
+        leaders = [(int(hits.times[index]), hits.id(index)) for index in found]
+        return list(trail.overtaken(keys[found], leaders))
+
+    def _followers(self, hits: Hits) -> Iterator[tuple[int, Trail, int]]:
+        for index in hits.actions:
+            for trail, key in self._place(hits, index):
+                yield index, trail, key
+
+    def _place(self, hits: Hits, index: int) -> Sequence[tuple[Trail, int]]:
+        """Which trail a click or conversion may follow, and the row of its key there."""
+        hit = hits.actions[index]
+        if hits.pixels[index] < 0:
+            return ()
+        if hit.kind == "click":
+            return ((self._clicks, hits.images_pixel(index)),)
+        if hit.click_id and not _leader_of(hit):
+            return ()
+        key = self._people.enter(hits.visitors[index : index + 1], hits.campaigns[index : index + 1])
+        return ((self._conversions, int(key[0])),)
 
 
 def joined(hit: Hit, leader: Leader) -> bytes:
@@ -109,10 +124,6 @@ def joined(hit: Hit, leader: Leader) -> bytes:
     ts, id = leader
     names = (b"impression_id", b"seconds_to_click") if hit.kind == "click" else (b"click_id", b"seconds_to_conversion")
     return b',"%b":"%b","%b":%b' % (names[0], id.encode(), names[1], _encode((hit.ts - ts) / 1000))
-
-
-def _person(hit: Hit) -> Hashable:
-    return hit.advertiser, hit.campaign, hit.visitor
 
 
 def _leader_of(hit: Hit) -> Leader | None:

@@ -1,39 +1,77 @@
-"""A message's hits, column by column: entry `n` of each is of hit `n`."""
+"""A message's hits as columns of numbers: row `FIELD` of the matrix, place `n`, is of line `n`.
 
-from collections.abc import Sequence
+A text is two rows: where it starts and ends in the message.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pixeltally.hit import IMAGE_KINDS, NOBODY, Hit
+import numpy as np
+
+from pixeltally.hit import Hit
+from streams.compiled import Array
+
+#: Where the line starts, and where its closing brace stands.
+START, END = 0, 1
+
+TIME = 2  #: epoch milliseconds
+KIND = 3  #: a number of `KINDS`
+VISITOR = 4  #: the unsigned number's bits
+SEQ = 5
+ID_HIGH, ID_LOW = 6, 7  #: a UUID's bits
+DUPLICATE = 8  #: of a fact
+
+ADVERTISER, CAMPAIGN, CREATIVE, PLACEMENT, NODE, IP, USER_AGENT, PURPOSE, VERDICT = range(9, 27, 2)
+
+#: Rows of the matrix, and those of an ad unit's four names.
+HEIGHT = 27
+UNIT = slice(ADVERTISER, ADVERTISER + 8)
+
+KINDS = ("impression", "open", "view", "click", "conversion")
+OPEN, CLICK, CONVERSION = 1, 3, 4
 
 
-@dataclass(frozen=True)
-class Columns:
-    """What every hit has."""
+def text_of(field: int) -> slice:
+    """The rows of a text."""
+    return slice(field, field + 2)
 
-    hits: Sequence[Hit]
-    times: list[int]
-    units: list[int]  #: number of the ad unit; `registry.NOT_COUNTED` where it is not counted
-    pixels: list[int | None]  #: (ad unit, visitor); None for what is like no other
-    actions: list[int]  #: which ones are clicks and conversions, by index
 
-    @classmethod
-    def of(cls, hits: Sequence[Hit], units: list[int]) -> "Columns":
-        """The columns of hits with these units."""
-        return cls(
-            hits,
-            [hit.ts for hit in hits],
-            units,
-            [
-                unit << 64 | hit.visitor if unit and hit.visitor != NOBODY else None
-                for hit, unit in zip(hits, units, strict=True)
-            ],
-            [index for index, hit in enumerate(hits) if hit.kind not in IMAGE_KINDS],
-        )
+@dataclass(slots=True)
+class Lines:
+    """Lines of a message that were read. What was decoded by itself, clicks and conversions above all, is in `hits`."""
+
+    text: Array  #: the message's bytes, and others' that columns point to
+    columns: Array
+    hits: dict[int, Hit]
+
+    def __len__(self) -> int:
+        return int(self.columns.shape[1])
+
+    def keep(self, kept: Array) -> None:
+        """Drop the lines that `kept` says no to."""
+        if not kept.all():
+            places = np.flatnonzero(kept)
+            self.columns = np.ascontiguousarray(self.columns[:, places])
+            moved = {old: new for new, old in enumerate(places.tolist())}
+            self.hits = {moved[index]: hit for index, hit in self.hits.items() if index in moved}
+
+    def kept(self, kept: Array) -> "Lines":
+        """The lines that `kept` says yes to."""
+        lines = Lines(self.text, self.columns, self.hits)
+        lines.keep(kept)
+        return lines
+
+    def line(self, index: int) -> bytes:
+        """One line, as it came, as far as its closing brace."""
+        start, end = self.columns[START, index], self.columns[END, index]
+        return self.text[start : end + 1].tobytes()
+
+    def read(self, field: int, index: int) -> str:
+        """One text."""
+        start, end = self.columns[text_of(field), index].tolist()
+        return self.text[start:end].tobytes().decode("utf-8", "surrogatepass")
 
     @property
-    def images(self) -> list[int | None]:
-        """The pixels of image requests; None for others."""
-        images = self.pixels.copy()
-        for index in self.actions:
-            images[index] = None
-        return images
+    def actions(self) -> Mapping[int, Hit]:
+        """The clicks and conversions, by index."""
+        return self.hits and {index: hit for index, hit in self.hits.items() if self.columns[KIND, index] >= CLICK}

@@ -1,15 +1,22 @@
 """What a message's hits say by themselves: where and who, and which rules they break. Column-wise, no Kafka."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 from zlib import crc32
+
+import numpy as np
 
 from pixeltally.hit import Kind
 from pixeltally.settings import Settings
-from streams import rules
-from streams.agents import Agent, Agents
-from streams.places import Place, Places
-from streams.rules import Judge, Ruling
+from streams import columns, rules, sign
+from streams.agents import Agents
+from streams.cache import Cache
+from streams.columns import Lines, text_of
+from streams.compiled import Array, compiled
+from streams.fragment import Fragments
+from streams.networks import SHARED
+from streams.places import Places
+from streams.rules import KIND_SIGNS, Judge, Ruling, purpose_sign
 
 #: How lists are called in the version of the rules.
 _SHORT = {
@@ -22,13 +29,25 @@ _SHORT = {
     "country": "geo",
 }
 
+#: Addresses and agents remembered; about 60 and 250 bytes each.
+_MOST_ADDRESSES, _MOST_AGENTS = 250_000, 50_000
 
-class Enriched(NamedTuple):
-    """A message's hits, column by column."""
+#: Columns of what is known of an address or an agent: its signs, and its fragment's start and length.
+SIGNS, PIECE, LENGTH = 0, 1, 2
 
-    rulings: list[Ruling]
-    places: list[Place]
-    agents: list[Agent]
+
+@dataclass(slots=True)
+class Enriched:
+    """A message's hits: what is seen of them, and the fragments of their facts, a row each (`SIGNS`, `PIECE`, …)."""
+
+    signs: Array
+    places: Array
+    agents: Array
+
+    def keep(self, kept: Array) -> None:
+        """Drop the hits that `kept` says no to."""
+        if not kept.all():
+            self.signs, self.places, self.agents = self.signs[kept], self.places[kept], self.agents[kept]
 
 
 class Enricher:
@@ -37,16 +56,38 @@ class Enricher:
     def __init__(self, settings: Settings) -> None:
         self._places = Places(settings.geo_country_mmdb, settings.geo_asn_mmdb, settings.internal)
         self._agents = Agents()
+        self._by_address = Cache(3, _MOST_ADDRESSES)
+        self._by_agent = Cache(3, _MOST_AGENTS)
+        self._by_verdict = Cache(1, 1000)
         self._internal = settings.internal
-        self.judge = Judge(self.version())
+        self.fragments = Fragments()
+        self.judge = Judge(self.version(), self.fragments)
 
-    def enrich(
+    def look_up(self, lines: Lines) -> Enriched:
+        """What lines say by themselves; `sign.BAD_ADDRESS` where the address is none."""
+        places = self._by_address.look_up(lines.text, lines.columns[text_of(columns.IP)], self._addresses)
+        agents = self._by_agent.look_up(lines.text, lines.columns[text_of(columns.USER_AGENT)], self._user_agents)
+        signs = np.empty(len(lines), np.int64)
+        purposes = lines.columns[text_of(columns.PURPOSE)]
+        if _see(places, agents, lines.columns[columns.KIND], purposes, signs):
+            for index in np.flatnonzero(purposes[0] < purposes[1]).tolist():
+                signs[index] |= purpose_sign(lines.read(columns.PURPOSE, index))
+        return Enriched(signs, places, agents)
+
+    def verdicts(self, lines: Lines) -> Array:
+        """The numbers of facts' verdicts: places in `Judge.verdicts`."""
+        spans = lines.columns[text_of(columns.VERDICT)]
+        return self._by_verdict.look_up(lines.text, spans, self._verdicts)[:, 0]
+
+    def judge_all(
         self, kinds: Sequence[Kind], ips: Sequence[str], user_agents: Sequence[str], purposes: Sequence[str]
-    ) -> Enriched:
-        """Each hit's ruling, place and agent; the columns are a hit's fields of these names."""
-        places = self._places.look_up(ips)
-        agents = self._agents.look_up(user_agents)
-        return Enriched(self.judge.judge(kinds, places, agents, purposes), places, agents)
+    ) -> list[Ruling]:
+        """Each request's ruling; the columns are a hit's fields of these names."""
+        places, agents = self._places.look_up(ips), self._agents.look_up(user_agents)
+        return [
+            self.judge.ruling(place.signs | agent.signs | KIND_SIGNS[kind] | purpose_sign(purpose))
+            for kind, place, agent, purpose in zip(kinds, places, agents, purposes, strict=True)
+        ]
 
     def lists(self) -> dict[str, str]:
         """The version or date of each list that verdicts rest on; empty where it can't be read."""
@@ -58,3 +99,29 @@ class Enricher:
         ranges = ",".join(map(str, self._internal))
         own = [f"int{crc32(ranges.encode()):08x}"] if ranges else []
         return " ".join([rules.table_version(), *lists, *own])
+
+    def _addresses(self, questions: list[tuple[str, ...]]) -> list[tuple[int, int, int]]:
+        places = self._places.look_up([ip for (ip,) in questions])
+        return [
+            (place.signs | (sign.SHARED if place.network in SHARED else 0), *self.fragments.place(place.json))
+            for place in places
+        ]
+
+    def _user_agents(self, questions: list[tuple[str, ...]]) -> list[tuple[int, int, int]]:
+        agents = self._agents.look_up([agent for (agent,) in questions])
+        return [(agent.signs, *self.fragments.place(agent.json)) for agent in agents]
+
+    def _verdicts(self, questions: list[tuple[str, ...]]) -> list[tuple[int]]:
+        return [(self.judge.verdict(name),) for (name,) in questions]
+
+
+@compiled
+def _see(places: Array, agents: Array, kinds: Array, purposes: Array, signs: Array) -> int:
+    """Put together what is seen of each hit; how many say what they are for."""
+    count = 0
+    for index in range(signs.size):
+        signs[index] = places[index, SIGNS] | agents[index, SIGNS]
+        if kinds[index] == columns.OPEN:
+            signs[index] |= sign.OPEN
+        count += purposes[0, index] < purposes[1, index]
+    return count

@@ -1,9 +1,33 @@
 """Pieces of a fact's line, made once and put into many."""
 
 import msgspec
+import numpy as np
+
+from streams.compiled import PADDING, Array
 
 
 def fragment(**fields: object) -> bytes:
     """The fields that are not empty, as they stand within a line's braces behind others: `,"asn":3320`."""
     json = msgspec.json.encode({name: value for name, value in fields.items() if value})[1:-1]
     return b"," + json if json else b""
+
+
+class Fragments:
+    """Pieces by their place in one text, for compiled loops. There are as many as answers, and these are few."""
+
+    def __init__(self) -> None:
+        self.text: Array = np.zeros(1 << 16, np.uint8)
+        self._places: dict[bytes, tuple[int, int]] = {}
+        self._used = 0
+
+    def place(self, piece: bytes) -> tuple[int, int]:
+        """Where a piece starts, and its length."""
+        place = self._places.get(piece)
+        if place is None:
+            place = self._places[piece] = (self._used, len(piece))
+            end = self._used + len(piece)
+            if end + len(PADDING) > len(self.text):
+                self.text = np.concatenate([self.text, np.zeros(end + len(self.text), np.uint8)])
+            self.text[self._used : end] = np.frombuffer(piece, np.uint8)
+            self._used = end
+        return place

@@ -6,13 +6,9 @@ from socket import AF_INET, AF_INET6, inet_pton
 from typing import NamedTuple
 
 from streams import networks, sign
-from streams.cache import Cache
 from streams.fragment import fragment
 from streams.mmdb import ASN, COUNTRY, ISP, Table
 from streams.networks import LOCAL, Network, Networks
-
-#: Addresses remembered; about 200 bytes each.
-_MOST = 250_000
 
 
 class Place(NamedTuple):
@@ -38,18 +34,18 @@ class Places:
         self._isp = self._systems.path_of(ISP)
         self._networks = Networks(internal)
         self._made: dict[tuple[object, int, str], Place] = {}
-        self._cache = Cache(self._find, _MOST)
 
     def look_up(self, ips: Sequence[str]) -> list[Place]:
-        """The place of each address; empty ones, and what is no address, are nowhere."""
-        return self._cache.look_up(ips)
+        """The place of each address; empty ones are nowhere, and so is what is no address, with a sign that says so."""
+        found = self._find([*dict.fromkeys(ips)])
+        return list(map(found.__getitem__, ips))
 
     def dates(self) -> dict[str, str]:
         """When each list was made, YYYY-MM-DD; empty where it can't be read."""
         return {"iporigin": networks.date(), "asn": self._systems.date, "country": self._countries.date}
 
     def _find(self, ips: list[str]) -> dict[str, Place]:
-        found = dict.fromkeys(ips, NOWHERE)
+        found = {ip: _NONE if ip else NOWHERE for ip in ips}
         v4, v6 = _packed(ips)
         known = [*v4, *v6]
         asns = _numbers(self._systems.look_up(known, self._asn))
@@ -100,3 +96,4 @@ def _number(asn: object) -> int:
 
 
 NOWHERE = Place("", 0, "", "", sign.NO_ADDRESS, b"")
+_NONE = NOWHERE._replace(signs=sign.NO_ADDRESS | sign.BAD_ADDRESS)

@@ -13,12 +13,13 @@ page with a dozen ad units of the campaign each, they would make 156: the limit 
 services put more people than that behind an address: they are not judged.
 """
 
-from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+import numpy as np
 
+from streams.compiled import Array, compiled
+from streams.hits import Hits
 from streams.memory import Memory
+from streams.table import find
+from streams.visits import OLDER, Visits, visit
 
 RATE, BURST = "rate", "burst"
 
@@ -31,74 +32,97 @@ MOST_A_MINUTE = 1000
 #: In one second; the first so many of a minute aside.
 MOST_A_SECOND = 200
 
-
-@dataclass(slots=True)
-class _Minute:
-    """What visitors were counted for in one minute."""
-
-    counted: Counter[Hashable] = field(default_factory=Counter)
-    seconds: Counter[tuple[Hashable, int]] = field(default_factory=Counter)  #: of those with many
-    over: dict[Hashable, str] = field(default_factory=dict)
+#: Columns of a visitor's minute: how many requests were counted, and over which limit the visitor is.
+_COUNT, _OVER = 3, 4
+_REASONS = ("", BURST, RATE)
 
 
 class Rates:
     """What visitors were counted for, as far as it arrived in this minute of arrival or the last."""
 
     def __init__(self) -> None:
-        self._minutes: Memory[int, _Minute] = Memory(MINUTE_MS)
-        self.anybody_over = False  #: whether `over` need be asked
+        self._minutes = Visits(5, MINUTE_MS)
+        self._seconds: Memory[tuple[int, ...], int] = Memory(MINUTE_MS)  #: of visitors with many
+        self._anybody_over = False
 
     def turn(self, arrived_ms: int) -> None:
         """Move on to the time of arrival `arrived_ms`."""
+        self._seconds.turn(arrived_ms)
         if self._minutes.turn(arrived_ms):
-            self.anybody_over = any(minute.over for minute in self._minutes.old.values())
+            self._anybody_over = bool(self._minutes.old.rows[:, _OVER].any())
 
-    def over(self, visitors: Sequence[Hashable], times: Sequence[int]) -> Mapping[int, str]:
-        """Whose requests of a message are over a limit, by index, and which; `visitors` of campaigns told apart."""
-        if not self.anybody_over:
+    def over(self, hits: Hits) -> dict[int, str]:
+        """Whose requests of a message are over a limit, by index, and which."""
+        if not self._anybody_over:
             return {}
-        found = {}
-        for index, (visitor, ts) in enumerate(zip(visitors, times, strict=True)):
-            for spans in (self._minutes.young, self._minutes.old):
-                minute = spans.get(ts // MINUTE_MS)
-                if minute is not None and visitor in minute.over:
-                    found[index] = minute.over[visitor]
-        return found
+        found = np.zeros(len(hits), np.int64)
+        young, old = self._minutes.young, self._minutes.old
+        _over(hits.visitors, _minutes(hits.campaigns, hits.times), young.slots, young.rows, old.slots, old.rows, found)
+        return {index: _REASONS[found[index]] for index in np.flatnonzero(found).tolist()}
 
-    def count(self, visitors: Sequence[Hashable], times: Sequence[int]) -> None:
-        """Count in a message's requests that are valid, no duplicates, and of somebody."""
-        if not times:
-            return
-        if min(times) // MINUTE_MS == max(times) // MINUTE_MS:
-            self._count(times[0] // MINUTE_MS, visitors, times)
-            return
-        by_minute = sorted(zip(times, visitors, strict=True), key=lambda each: each[0] // MINUTE_MS)
-        for minute, group in groupby(by_minute, lambda each: each[0] // MINUTE_MS):
-            of_minute = list(group)
-            self._count(minute, [visitor for _, visitor in of_minute], [ts for ts, _ in of_minute])
+    def count(self, hits: Hits, verdicts: Array, duplicates: Array) -> None:
+        """Count in a message's requests, nobody's apart, that are valid (verdict 0) and no duplicates."""
+        young, old, rows = self._minutes.young, self._minutes.old, np.empty(len(hits), np.int64)
+        young.make_room(len(hits))
+        highest = _count(
+            hits.visitors, hits.campaigns, hits.times, hits.pixels, verdicts, duplicates,
+            young.slots, young.rows, young.size, old.slots, old.rows, rows,
+        )  # fmt: skip
+        if highest > MOST_A_SECOND:
+            self._look_closer(rows, hits.times)
 
-    def _count(self, minute: int, visitors: Sequence[Hashable], times: Sequence[int]) -> None:
-        young, old = self._minutes.young.get(minute), self._minutes.old.get(minute)
-        if young is None:
-            young = self._minutes.young[minute] = _Minute()
-        counted = young.counted
-        counted.update(visitors)
-        if old is None:
-            if max(map(counted.__getitem__, visitors)) > MOST_A_SECOND:
-                self._look_closer(young, _Minute(), visitors, times)
-        elif max(counted[visitor] + old.counted[visitor] for visitor in visitors) > MOST_A_SECOND:
-            self._look_closer(young, old, visitors, times)
-
-    def _look_closer(self, young: _Minute, old: _Minute, visitors: Sequence[Hashable], times: Sequence[int]) -> None:
+    def _look_closer(self, rows: Array, times: Array) -> None:
         """Count seconds of those who have asked for many, and find who is over a limit."""
-        for visitor, ts in zip(visitors, times, strict=True):
-            count = young.counted[visitor] + old.counted[visitor]
+        young, old = self._minutes.young.rows, self._minutes.old.rows
+        for number, ts in zip(rows.tolist(), times.tolist(), strict=True):
+            if number < 0:
+                continue
+            row = young[number]
+            count = int(row[_COUNT]) + (int(old[row[OLDER] - 1, _COUNT]) if row[OLDER] else 0)
             if count <= MOST_A_SECOND:
                 continue
-            second = (visitor, ts // SECOND_MS)
-            young.seconds[second] += 1
+            second = (*row[:2].tolist(), ts // SECOND_MS)
+            self._seconds.young[second] = self._seconds.young.get(second, 0) + 1
             if count > MOST_A_MINUTE:
-                young.over[visitor] = RATE
-            elif young.seconds[second] + old.seconds[second] > MOST_A_SECOND:
-                young.over.setdefault(visitor, BURST)
-        self.anybody_over = self.anybody_over or bool(young.over)
+                row[_OVER] = _REASONS.index(RATE)
+            elif self._seconds.young[second] + self._seconds.old.get(second, 0) > MOST_A_SECOND:
+                row[_OVER] = row[_OVER] or _REASONS.index(BURST)
+            self._anybody_over = self._anybody_over or row[_OVER] != 0
+
+
+def _minutes(campaigns: Array, times: Array) -> Array:
+    """A campaign's minute, as one number."""
+    return np.asarray(campaigns << 32 | times // MINUTE_MS)
+
+
+@compiled
+def _count(
+    visitors: Array, campaigns: Array, times: Array, pixels: Array, verdicts: Array, duplicates: Array,
+    slots: Array, rows: Array, size: Array, old_slots: Array, old_rows: Array, out: Array,
+) -> int:  # fmt: skip
+    """Count a message's requests in, and put their rows into `out`; the highest count among their visitors."""
+    highest = 0
+    for index in range(times.size):
+        out[index] = -1
+        if pixels[index] >= 0 and verdicts[index] == 0 and not duplicates[index]:
+            minute = campaigns[index] << 32 | times[index] // MINUTE_MS
+            number = visit(slots, rows, size, old_slots, old_rows, visitors[index], minute)
+            row = rows[number]
+            row[_COUNT] += 1
+            older = row[OLDER] - 1
+            highest = max(highest, row[_COUNT] + (old_rows[older, _COUNT] if older >= 0 else 0))
+            out[index] = number
+    return highest
+
+
+@compiled
+def _over(
+    visitors: Array, minutes: Array, slots: Array, rows: Array, old_slots: Array, old_rows: Array, found: Array
+) -> None:
+    for index in range(visitors.size):
+        row = find(slots, rows, visitors[index], minutes[index])
+        if row >= 0:
+            found[index] = rows[row, _OVER]
+        older = find(old_slots, old_rows, visitors[index], minutes[index])
+        if older >= 0 and old_rows[older, _OVER] != 0:
+            found[index] = old_rows[older, _OVER]

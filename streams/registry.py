@@ -3,9 +3,14 @@
 So thousands of made-up names a second cost no more than their lines: they get no window, no memory and no row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+
+import numpy as np
 
 from pixeltally.hit import Hit
+from streams.cache import Cache
+from streams.columns import UNIT, Lines
+from streams.compiled import Array
 from streams.memory import Memory
 
 Unit = tuple[str, str, str, str]
@@ -27,46 +32,96 @@ class Registry:
         """`advertisers`: none named lets in all."""
         self._advertisers = advertisers
         self._max_units = max_units
-        self._numbers: Memory[Unit, int] = Memory(span_ms)
-        self._count = 0
-        self._last_number = 0
+        self._units = Numbers(span_ms)
+        self._campaigns = Numbers(span_ms)
+        self._campaign_of: Array = np.zeros(1024, np.int64)
+        self._asked = Cache(1, 2 * max_units + 100_000, texts=4)  #: this span's answers
 
-    def turn(self, arrived_ms: int) -> None:
-        """Move on to the time of arrival `arrived_ms`."""
-        if self._numbers.turn(arrived_ms):
-            self._count = len(self._numbers)
+    def turn(self, arrived_ms: int, held: Container[int]) -> None:
+        """Move on to the time of arrival `arrived_ms`; `held` are the numbers of units that have open windows."""
+        if self._units.turn(arrived_ms, held):
+            self._campaigns.turn(arrived_ms)
+            self._asked.empty()
 
-    def numbers(self, hits: Sequence[Hit]) -> list[int]:
+    def numbers(self, lines: Lines) -> Array:
         """The number of each hit's unit, the same as long as it is remembered."""
-        units = [unit_of(hit) for hit in hits]
-        known = self._numbers.young.get
-        return [known(unit) or self._enter(unit) for unit in units]
+        return self._asked.look_up(lines.text, lines.columns[UNIT], self._enter_all)[:, 0]
 
-    def recall(self, unit: Unit) -> int:
-        """The number of a unit that was counted before."""
-        young = self._numbers.young.get(unit)
-        return self._remember(unit, self._numbers.old.get(unit)) if young is None else young
+    def recall(self, lines: Lines, counted: Array) -> Array:
+        """The numbers of units, of facts, that were counted before, as `counted` says."""
+        numbers = np.zeros(len(lines), np.int64)
+        spans = np.ascontiguousarray(lines.columns[UNIT][:, counted])
+        numbers[counted] = self._asked.look_up(lines.text, spans, self._recall_all)[:, 0]
+        return numbers
+
+    def campaigns(self, units: Array) -> Array:
+        """The numbers of units' campaigns; 0 where the unit is not counted."""
+        return self._campaign_of[units]
 
     def known(self, unit: Unit) -> int:
         """The number of a unit, which is not remembered any longer for having been asked for."""
-        return self._numbers.young.get(unit) or self._numbers.old.get(unit) or NOT_COUNTED
+        return self._units.known(unit)
 
-    def _enter(self, unit: Unit) -> int:
-        young, old = self._numbers.young.get(unit), self._numbers.old.get(unit)
-        if young is not None:
-            return young
-        if old is None and (self._count >= self._max_units or not self._may_enter(unit)):
-            return NOT_COUNTED
-        return self._remember(unit, old)
+    def name(self, number: int) -> Unit:
+        """The unit with this number."""
+        advertiser, campaign, creative, placement = self._units.names[number] if number else FOLDED
+        return advertiser, campaign, creative, placement
 
-    def _may_enter(self, unit: Unit) -> bool:
-        return not self._advertisers or unit[0] in self._advertisers
+    def _enter_all(self, questions: Sequence[tuple[str, ...]]) -> list[tuple[int]]:
+        return [(self._remember(unit) if self._may_enter(unit) else NOT_COUNTED,) for unit in questions]
 
-    def _remember(self, unit: Unit, number: int | None) -> int:
-        if number is None:
+    def _recall_all(self, questions: Sequence[tuple[str, ...]]) -> list[tuple[int]]:
+        return [(self._remember(unit),) for unit in questions]
+
+    def _may_enter(self, unit: tuple[str, ...]) -> bool:
+        if self._units.known(unit):
+            return True
+        return len(self._units) < self._max_units and (not self._advertisers or unit[0] in self._advertisers)
+
+    def _remember(self, unit: tuple[str, ...]) -> int:
+        number, campaign = self._units.enter(unit), self._campaigns.enter(unit[:2])
+        if number >= len(self._campaign_of):
+            self._campaign_of = np.concatenate([self._campaign_of, np.zeros(number, np.int64)])
+        self._campaign_of[number] = campaign
+        return number
+
+
+class Numbers:
+    """Numbers from 1 on, one a name; given again when the name is forgotten and nothing holds the number."""
+
+    def __init__(self, span_ms: int) -> None:
+        self.names: list[tuple[str, ...]] = [()]  #: by number
+        self._known: Memory[tuple[str, ...], int] = Memory(span_ms)
+        self._count = 0
+        self._free: list[int] = []
+        self._forgotten: list[int] = []  #: and held
+
+    def __len__(self) -> int:
+        return self._count
+
+    def turn(self, arrived_ms: int, held: Container[int] = ()) -> bool:
+        """Move on to the time of arrival `arrived_ms`, at which the numbers `held` are in use."""
+        before = {*self._known.young.values(), *self._known.old.values()}
+        if not self._known.turn(arrived_ms):
+            return False
+        self._count = len(self._known)
+        forgotten = [*self._forgotten, *before.difference(self._known.old.values())]
+        self._forgotten = [number for number in forgotten if number in held]
+        self._free += [number for number in forgotten if number not in held]
+        return True
+
+    def known(self, name: tuple[str, ...]) -> int:
+        """The number of a name; 0 where it has none."""
+        return self._known.young.get(name) or self._known.old.get(name) or 0
+
+    def enter(self, name: tuple[str, ...]) -> int:
+        """The number of a name, which is remembered from now on."""
+        number = self.known(name)
+        if not number:
             self._count += 1
-            number = self._last_number = self._last_number + 1
-        self._numbers.young[unit] = number
+            number = self._free.pop() if self._free else len(self.names)
+            self.names[number : number + 1] = [name]
+        self._known.young[name] = number
         return number
 
 

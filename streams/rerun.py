@@ -51,7 +51,7 @@ def rerun(client: Client, enricher: Enricher, first: date, last: date) -> Counte
 def _rate(client: Client, enricher: Enricher, block: Sequence[Sequence[Any]]) -> list[tuple[str, str]]:
     *kept, reasons, agents, purposes, addresses = block
     kinds, verdicts = kept[2], kept[7]
-    alone = enricher.enrich(kinds, addresses, agents, purposes).rulings
+    alone = enricher.judge_all(kinds, addresses, agents, purposes)
     rulings = [
         _with_history(enricher.judge, ruling, {verdict, *others})
         for ruling, verdict, others in zip(alone, verdicts, reasons, strict=True)
@@ -67,6 +67,5 @@ def _rate(client: Client, enricher: Enricher, block: Sequence[Sequence[Any]]) ->
 
 
 def _with_history(judge: Judge, ruling: Ruling, reasons: set[str]) -> Ruling:
-    for reason in BY_HISTORY & reasons:
-        ruling = judge.also(ruling, reason)
-    return ruling
+    history = BY_HISTORY & reasons
+    return judge.rule((*ruling.reasons, *history), ruling.evidence) if history else ruling

@@ -4,16 +4,17 @@ The frame is MRC's Invalid Traffic Detection and Filtration Guidelines (2015, up
 A hit is kept whatever its verdict is, with all its reasons; the verdict is the first of them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 from zlib import crc32
 
+import numpy as np
+
 from pixeltally.hit import VALID, Kind
 from streams import sign
-from streams.agents import Agent
-from streams.fragment import fragment
-from streams.places import Place
+from streams.compiled import Array, compiled
+from streams.fragment import Fragments, fragment
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ BY_HISTORY = frozenset(ORDER) - {rule.reason for rule in RULES if rule.applies}
 #: How an e-mail was opened, as far as a request tells; `confirmed`, by a click, is for SQL to say.
 MACHINE, PROXY, PROBABLE = "machine", "proxy", "probable"
 
-_KINDS: dict[Kind, int] = {"open": sign.OPEN, "impression": 0, "view": 0, "click": 0, "conversion": 0}
+KIND_SIGNS: dict[Kind, int] = {"open": sign.OPEN, "impression": 0, "view": 0, "click": 0, "conversion": 0}
 
 _PURPOSES = ("prefetch", "prerender", "preview")
 
@@ -149,51 +150,74 @@ class Ruling(NamedTuple):
     verdict: str  #: `VALID`, or the first of the reasons
     reasons: tuple[str, ...]  #: in the order of primary reasons
     evidence: str  #: of an e-mail's open: machine, proxy or probable
-    json: bytes  #: what a fact says of it: `,"verdict":"bot","reasons":["bot"],"rules_version":"…"`
+
+
+#: Columns of `Judge.table`: the verdict's number, and the start and length of what a fact says.
+VERDICT, PIECE, LENGTH = 0, 1, 2
 
 
 class Judge:
-    """Gives rulings; each is made once."""
+    """Gives rulings, each of which is made once and has a number, and verdicts numbers."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, fragments: Fragments) -> None:
         """`version` of the rules and of all lists."""
         self._version = version
-        self._by_signs: dict[int, Ruling] = {}
-        self._made: dict[tuple[tuple[str, ...], str], Ruling] = {}
+        self._fragments = fragments
+        self._by_signs: Array = np.full(sign.ALL, -1)
+        self._numbers: dict[Ruling, int] = {}
+        self._rulings: list[Ruling] = []
+        self.table: Array = np.zeros((0, 3), np.int64)  #: a row each ruling
+        self.verdicts = [VALID, *ORDER]  #: by number; those of other versions' facts behind
 
-    def judge(
-        self, kinds: Sequence[Kind], places: Sequence[Place], agents: Sequence[Agent], purposes: Sequence[str]
-    ) -> list[Ruling]:
-        """What each request is found to be by itself."""
-        signs = [
-            place.signs | agent.signs | _KINDS[kind] for kind, place, agent in zip(kinds, places, agents, strict=True)
-        ]
-        if any(purposes):
-            signs = [seen | _purpose(purpose) for seen, purpose in zip(signs, purposes, strict=True)]
-        known = self._by_signs
-        try:
-            return list(map(known.__getitem__, signs))
-        except KeyError:
-            known.update({seen: self.rule(reasons(seen), evidence(seen)) for seen in signs})
-            return list(map(known.__getitem__, signs))
+    def judge(self, signs: Array, units: Array) -> Array:
+        """The number of each request's ruling, by what is seen of it and whether its unit is counted (not zero)."""
+        numbers = np.empty(len(signs), np.int64)
+        if _judge(signs, units, self._by_signs, numbers):
+            seen = signs | (units == 0) * sign.UNREGISTERED
+            for each in set(seen[numbers < 0].tolist()):
+                self._by_signs[each] = self._number(self.ruling(each))
+            numbers = self._by_signs[seen]
+        return numbers
 
-    def also(self, ruling: Ruling, reason: str) -> Ruling:
-        """The ruling with one more reason."""
-        return self.rule((*ruling.reasons, reason), ruling.evidence)
+    def ruling(self, signs: int) -> Ruling:
+        """What a request with these signs is found to be."""
+        unregistered = ("unregistered",) if signs & sign.UNREGISTERED else ()
+        return self.rule((*reasons(signs), *unregistered), evidence(signs))
 
-    def rule(self, reasons: Sequence[str], evidence: str) -> Ruling:
+    def also(self, number: int, reason: str) -> int:
+        """The number of the ruling with one more reason."""
+        ruling = self._rulings[number]
+        return self._number(self.rule((*ruling.reasons, reason), ruling.evidence))
+
+    def rule(self, reasons: Collection[str], evidence: str) -> Ruling:
         """The ruling that has these reasons."""
-        key = (tuple(reasons), evidence)
-        ruling = self._made.get(key)
-        if ruling is None:
-            ruling = self._made[key] = self._make(*key)
-        return ruling
-
-    def _make(self, reasons: tuple[str, ...], evidence: str) -> Ruling:
         ordered = tuple(reason for reason in ORDER if reason in reasons)
-        verdict = ordered[0] if ordered else VALID
-        json = fragment(verdict=verdict, reasons=ordered, evidence=evidence, rules_version=self._version)
-        return Ruling(verdict, ordered, evidence, json)
+        return Ruling(ordered[0] if ordered else VALID, ordered, evidence)
+
+    def verdict(self, name: str) -> int:
+        """The number of a verdict."""
+        if name not in self.verdicts:
+            self.verdicts.append(name)
+        return self.verdicts.index(name)
+
+    def _number(self, ruling: Ruling) -> int:
+        number = self._numbers.setdefault(ruling, len(self._rulings))
+        if number == len(self._rulings):
+            self._rulings.append(ruling)
+            json = fragment(**ruling._asdict(), rules_version=self._version)
+            row = (self.verdict(ruling.verdict), *self._fragments.place(json))
+            self.table = np.vstack([self.table, np.array([row])])
+        return number
+
+
+@compiled
+def _judge(signs: Array, units: Array, by_signs: Array, numbers: Array) -> int:
+    """Look up what was judged before; how many were not (-1)."""
+    unknown = 0
+    for index in range(signs.size):
+        numbers[index] = by_signs[signs[index] | (sign.UNREGISTERED if units[index] == 0 else 0)]
+        unknown += numbers[index] < 0
+    return unknown
 
 
 def reasons(signs: int) -> tuple[str, ...]:
@@ -215,7 +239,8 @@ def table_version() -> str:
     return f"{crc32(' '.join(f'{rule.name}/{rule.version}' for rule in RULES).encode()):08x}"
 
 
-def _purpose(header: str) -> int:
+def purpose_sign(header: str) -> int:
+    """What a request's header says that it is for."""
     if not header:
         return 0
     lower = header.lower()

@@ -12,3 +12,10 @@ MAIL_MACHINE = 1 << 8  #: the agent is a mail program's that fetches images whet
 OPEN = 1 << 9  #: the request is for an e-mail's image
 PREFETCH = 1 << 10  #: a header says that nothing is shown yet
 LOCAL = 1 << 11  #: nobody on the Internet has the address: private, loopback, for documentation
+SHARED = 1 << 12  #: more people sit behind the address than any limit foresees
+BAD_ADDRESS = 1 << 13  #: what is said to be the address is none
+
+UNREGISTERED = 1 << 14  #: the ad unit is not counted
+
+#: There are so many combinations.
+ALL = 1 << 15

@@ -4,28 +4,32 @@ A tally is a function of the messages applied to it, in order, and of nothing el
 may therefore be given out again, by this or another worker, and says the same.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
+import numpy as np
 
 from pixeltally import metrics
 from pixeltally.hit import VALID, Fact, Hit, Minute
 from pixeltally.settings import Settings
-from streams import duplicate, redelivery, timing
+from streams import columns, redelivery, sign, timing
 from streams.attribution import Attribution, joined
-from streams.batch import Batch
-from streams.columns import Columns
-from streams.enrich import Enriched, Enricher
-from streams.memory import Memory
-from streams.networks import LOCAL, SHARED
+from streams.batch import Batch, parse_facts
+from streams.columns import CLICK, Lines
+from streams.compiled import Array, compiled
+from streams.duplicate import Duplicates
+from streams.enrich import Enricher
+from streams.facts import facts
+from streams.hits import Hits
+from streams.orders import Orders
 from streams.rate import Rates
-from streams.registry import NOT_COUNTED, UNREGISTERED, Registry, unit_of
-from streams.rules import Ruling
-from streams.trail import Leader
+from streams.redelivery import Node
+from streams.registry import UNREGISTERED, Registry, unit_of
+from streams.rules import VERDICT
+from streams.trail import WIDTH, Leader
+from streams.visits import Visits
 from streams.window import AHEAD_MS, MINUTE_MS, Windows
-
-_decode_facts = msgspec.json.Decoder(Fact).decode_lines
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Head(msgspec.Struct):
     offset: int  #: of the last message applied
     arrived: int  #: when the broker took that message, epoch milliseconds
     watermark: int  #: newest hit time that is not ahead of the broker's clock, epoch milliseconds
-    nodes: dict[str, int] = {}  #: highest `seq` seen of each node
+    nodes: dict[str, Node] = {}  #: what was seen of the message's; of all, in the first message of a memory's span
     told_offset: int = -1  #: the rows of messages up to this one have been told
     told_watermark: int = 0  #: the watermark at that message
     corrections: int = 0  #: how many of the message's facts, the last, are of earlier messages
@@ -81,52 +85,62 @@ class Tally:
         self.head = head
         self._rules = rules
         self._enricher = enricher
+        self._judge = enricher.judge
+        self._nodes: dict[str, Node] = {}
+        self._registry = Registry(rules.advertisers, rules.max_units, rules.memory_ms)
+        self._visits = Visits(WIDTH, rules.memory_ms)
+        self._attribution = Attribution(self._visits, rules.memory_ms, rules.attribution_window_ms)
+        self._duplicates = Duplicates(rules.duplicate_window_ms)
+        self._orders = Orders(rules.memory_ms)
         self._rates = Rates()
-        self._counted: Memory[Hashable, int] = Memory(rules.memory_ms)
-        self._attribution = Attribution(rules.memory_ms, rules.attribution_window_ms)
         # A minute that began before what is recalled may lack hits, but has been told: it counts as closed.
         start = head.memory_start_ms(rules) + AHEAD_MS
-        self._windows = Windows(partition, rules.lateness_ms, -(-start // MINUTE_MS) * MINUTE_MS)
-        self._registry = Registry(rules.advertisers, rules.max_units, rules.memory_ms)
+        closed_before = -(-start // MINUTE_MS) * MINUTE_MS
+        self._windows = Windows(
+            partition, rules.lateness_ms, closed_before, self._registry.name, enricher.judge.verdicts
+        )
         self._told_offset = head.told_offset
         self._recalled = -1
 
     def __len__(self) -> int:
         """How much is held: visitors counted, impressions and clicks that others may follow, windows."""
-        return len(self._counted) + len(self._attribution) + len(self._windows)
+        return len(self._visits) + len(self._duplicates) + len(self._attribution) + len(self._windows)
 
     def apply(self, batch: Batch) -> bytes:
         """Count the next message in; its facts, as lines."""
-        head, rules = self.head, self._rules
-        self._turn(batch.arrived)
-        batch.keep(redelivery.fresh(batch.hits, head.nodes))
-        units = self._registry.numbers(batch.hits)
-        columns = Columns.of(batch.hits, units)
-        leaders, corrections = self._attribution.join(columns, batch.offset)
-        enriched = self._enricher.enrich(
-            [hit.kind for hit in batch.hits],
-            [hit.ip for hit in batch.hits],
-            [hit.user_agent for hit in batch.hits],
-            [hit.purpose for hit in batch.hits],
+        turned = self._turn(batch.arrived)
+        fresh, nodes = redelivery.fresh(batch.lines, self._nodes, batch.arrived)
+        batch.keep(fresh)
+        hits = self._hits(batch.lines, self._registry.numbers(batch.lines))
+        leaders, corrections = self._attribution.join(hits, batch.offset)
+        rulings = self._rule(hits, batch.enriched.signs, leaders)
+        verdicts = np.ascontiguousarray(rulings[:, VERDICT])
+        duplicates = self._mark(hits, verdicts)
+        self._rates.count(hits, verdicts, duplicates)
+        told = facts(
+            batch.lines,
+            batch.enriched,
+            rulings,
+            duplicates,
+            {index: joined(hits.actions[index], leader) for index, leader in leaders.items()},
+            self._enricher.fragments.text,
+            batch.offset,
         )
-        rulings = self._rule(columns, enriched, leaders)
-        verdicts = [ruling.verdict for ruling in rulings]
-        duplicates = duplicate.mark(columns, verdicts, self._counted, rules.duplicate_window_ms)
-        self._rate(columns, verdicts, duplicates)
-        facts = _facts(batch, enriched, rulings, duplicates, leaders)
-        self._attribution.remember(columns, leaders, facts)
+        self._attribution.remember(hits, leaders, told.line)
         for correction in corrections:
             self._attribute(correction.fact, correction.first, batch.offset)
-        late = self._windows.add(columns, verdicts, duplicates, leaders, batch.arrived)
-        for index in late:
-            self._windows.recount(columns.hits[index], verdicts[index], batch.offset)
-        head.watermark = max([head.watermark, *(ts for ts in columns.times if ts <= batch.arrived)])
+        late = self._windows.add(hits, verdicts, duplicates, leaders, batch.arrived)
+        self._recount(hits, late, batch.offset)
+        head = self.head
+        head.watermark = max(head.watermark, _newest(hits.times, batch.arrived))
         head.offset, head.arrived, head.corrections = batch.offset, batch.arrived, len(corrections)
+        head.nodes = dict(self._nodes) if turned else nodes
         self._windows.close(head.watermark, batch.offset)
-        metrics.STREAMS_HITS.inc(len(facts))
-        metrics.STREAMS_DUPLICATES.inc(sum(duplicates))
+        metrics.STREAMS_HITS.inc(len(hits))
+        metrics.STREAMS_DUPLICATES.inc(int(np.count_nonzero(duplicates)))
         metrics.STREAMS_LATE.inc(len(late))
-        return b"\n".join(facts + [correction.line for correction in corrections])
+        lines = [told.text] if len(hits) else []
+        return b"\n".join(lines + [correction.line for correction in corrections])
 
     def recall(self, head: Head, value: bytes) -> None:
         """Take up the count from one message of facts; from all since `memory_start_ms`, in order."""
@@ -136,10 +150,13 @@ class Tally:
         if head.offset > self.head.offset:
             self.head = head
         self._turn(head.arrived)
-        lines, facts = value.split(b"\n") if value else [], _decode_facts(value)
-        count = len(facts) - head.corrections
-        self._recall_corrections(facts[count:], lines[count:], head)
-        self._recall_facts(facts[:count], lines[:count], head)
+        self._nodes.update(head.nodes)
+        lines = parse_facts(value)
+        is_correction = np.arange(len(lines)) >= len(lines) - head.corrections
+        corrections = lines.kept(is_correction)
+        lines.keep(~is_correction)
+        self._recall_corrections(corrections, head)
+        self._recall_facts(lines, head)
         self._windows.close(head.watermark, head.offset)
 
     def tell(self) -> list[Minute]:
@@ -150,88 +167,90 @@ class Tally:
         """What `tell` gave last is in Kafka: nobody has to tell it again."""
         self.head.told_offset, self.head.told_watermark = self.head.offset, self.head.watermark
 
-    def _rule(self, columns: Columns, enriched: Enriched, leaders: Mapping[int, Leader]) -> list[Ruling]:
-        """What the rules say of each hit, by itself and by what came before it."""
-        judge, rulings = self._enricher.judge, enriched.rulings
-        if self._rates.anybody_over:
-            for index, reason in self._rates.over(_people(columns.hits), columns.times).items():
-                if enriched.places[index].network not in SHARED:
-                    rulings[index] = judge.also(rulings[index], reason)
+    def _rule(self, hits: Hits, signs: Array, leaders: Mapping[int, Leader]) -> Array:
+        """What the rules say of each hit, by itself and by what came before it; rows of `Judge.table`."""
+        judge = self._judge
+        numbers = judge.judge(signs, hits.units)
+        for index, reason in self._rates.over(hits).items():
+            if not signs[index] & sign.SHARED:
+                numbers[index] = judge.also(int(numbers[index]), reason)
         for index in leaders:
-            if columns.hits[index].kind == "click" and enriched.places[index].network != LOCAL:
-                first, _ = self._attribution.first(columns.pixels[index])
-                if timing.too_soon(columns.times[index], first):
-                    rulings[index] = judge.also(rulings[index], timing.REASON)
-        if NOT_COUNTED in columns.units:
-            for index in [index for index, unit in enumerate(columns.units) if unit == NOT_COUNTED]:
-                rulings[index] = judge.also(rulings[index], UNREGISTERED)
-        return rulings
+            if hits.kinds[index] == CLICK and not signs[index] & sign.LOCAL:
+                first_ms = self._attribution.first_ms(hits, index)
+                if timing.too_soon(int(hits.times[index]), first_ms):
+                    numbers[index] = judge.also(int(numbers[index]), timing.REASON)
+        return judge.table[numbers]
 
-    def _rate(self, columns: Columns, verdicts: Sequence[str], duplicates: Sequence[bool]) -> None:
-        """Count in what is counted, so that rates are known to the messages that follow."""
-        counted = [
-            index
-            for index, (pixel, verdict, duplicate) in enumerate(zip(columns.pixels, verdicts, duplicates, strict=True))
-            if pixel is not None and verdict == VALID and not duplicate
-        ]
-        self._rates.count(
-            _people([columns.hits[index] for index in counted]), [columns.times[index] for index in counted]
-        )
+    def _mark(self, hits: Hits, verdicts: Array) -> Array:
+        """Which hits are duplicates."""
+        ordered = self._orders.named(hits)
+        duplicates = self._duplicates.mark(hits, ordered, verdicts)
+        for index in ordered:
+            if verdicts[index] == 0:
+                duplicates[index] = self._orders.is_duplicate(hits, index)
+        return duplicates
 
-    def _recall_facts(self, facts: list[Fact], lines: Sequence[bytes], head: Head) -> None:
-        units = [
-            NOT_COUNTED if fact.verdict == UNREGISTERED else self._registry.recall(unit_of(fact)) for fact in facts
-        ]
-        columns = Columns.of(facts, units)
-        duplicate.recall(columns, facts, self._counted)
-        leaders = self._attribution.recall(columns, facts, lines)
-        verdicts, duplicates = [fact.verdict for fact in facts], [fact.duplicate for fact in facts]
-        self._rate(columns, verdicts, duplicates)
-        for index in self._windows.add(columns, verdicts, duplicates, leaders, head.arrived):
-            if head.offset > self._told_offset:
-                self._windows.recount(facts[index], verdicts[index], head.offset)
+    def _hits(self, lines: Lines, units: Array) -> Hits:
+        return Hits.of(lines, units, self._registry.campaigns(units), self._visits)
 
-    def _recall_corrections(self, facts: list[Fact], lines: Sequence[bytes], head: Head) -> None:
-        for fact, line in zip(facts, lines, strict=True):
-            columns = Columns.of([fact], [self._registry.known(unit_of(fact))])
-            first = self._attribution.recall_correction(columns, fact, line)
+    def _recall_facts(self, lines: Lines, head: Head) -> None:
+        verdicts = self._enricher.verdicts(lines)
+        units = self._registry.recall(lines, verdicts != self._judge.verdict(UNREGISTERED))
+        hits = self._hits(lines, units)
+        duplicates = lines.columns[columns.DUPLICATE] != 0
+        ordered = self._orders.named(hits)
+        self._duplicates.recall(hits, ordered, verdicts, duplicates)
+        for index in ordered:
+            if verdicts[index] == 0 and not duplicates[index]:
+                self._orders.is_duplicate(hits, index)
+        leaders = self._attribution.recall(hits, lines.line)
+        self._rates.count(hits, verdicts, duplicates)
+        late = self._windows.add(hits, verdicts, duplicates, leaders, head.arrived)
+        if head.offset > self._told_offset:
+            self._recount(hits, late, head.offset)
+
+    def _recall_corrections(self, lines: Lines, head: Head) -> None:
+        if not len(lines):
+            return
+        units = np.array([self._registry.known(unit_of(fact)) for fact in lines.actions.values()])
+        hits = self._hits(lines, units)
+        for index, fact in hits.actions.items():
+            first = self._attribution.recall_correction(hits, index, lines.line(index))
             self._attribute(fact, first, head.offset)
 
-    def _attribute(self, fact: Fact, first: bool, offset: int) -> None:
+    def _attribute(self, fact: Hit, first: bool, offset: int) -> None:
         """Have the minute of a corrected click count it as attributed."""
-        if first and fact.kind == "click" and fact.verdict == VALID and not fact.duplicate:
-            in_time = self._windows.attribute(fact)
+        if first and isinstance(fact, Fact) and fact.kind == "click" and fact.verdict == VALID and not fact.duplicate:
+            in_time = self._windows.attribute(fact.ts, self._registry.known(unit_of(fact)))
             if not in_time and offset > self._told_offset:
-                self._windows.recount(fact, fact.verdict, offset)
+                self._windows.recount(fact.ts, unit_of(fact), offset)
 
-    def _turn(self, arrived_ms: int) -> None:
+    def _recount(self, hits: Hits, late: list[int], offset: int) -> None:
+        """Have the minutes of hits out of time recounted from facts."""
+        if not late:
+            return
+        minutes = hits.times[late] // MINUTE_MS
+        for minute, unit in set(zip(minutes.tolist(), hits.units[late].tolist(), strict=True)):
+            self._windows.recount(minute * MINUTE_MS, self._registry.name(unit), offset)
+
+    def _turn(self, arrived_ms: int) -> bool:
+        """Move on to the time of arrival `arrived_ms`; whether memory is another span's from now on."""
         self._rates.turn(arrived_ms)
-        self._counted.turn(arrived_ms)
-        self._attribution.turn(arrived_ms)
-        self._registry.turn(arrived_ms)
+        spans = self._visits.turn(arrived_ms)
+        if spans:
+            self._duplicates.turn(spans)
+            self._attribution.turn(arrived_ms, spans)
+            self._orders.turn(arrived_ms)
+            self._registry.turn(arrived_ms, self._windows.units)
+            redelivery.forget(self._nodes, arrived_ms)
+        return spans > 0
 
 
-def _people(hits: Sequence[Hit]) -> list[Hashable]:
-    """The visitors of campaigns."""
-    return [(hit.advertiser, hit.campaign, hit.visitor) for hit in hits]
-
-
-def _facts(
-    batch: Batch,
-    enriched: Enriched,
-    rulings: Sequence[Ruling],
-    duplicates: Sequence[bool],
-    leaders: Mapping[int, Leader],
-) -> list[bytes]:
-    """The hit lines as they are, each with what was found put in before its closing brace."""
-    version = b',"version":%d' % batch.offset
-    endings = {False: version + b"}", True: version + b',"duplicate":true}'}
-    facts = [
-        b"".join((line.rstrip()[:-1], place.json, agent.json, ruling.json, endings[is_duplicate]))
-        for line, place, agent, ruling, is_duplicate in zip(
-            batch.lines, enriched.places, enriched.agents, rulings, duplicates, strict=True
-        )
-    ]
-    for index, leader in leaders.items():
-        facts[index] = facts[index][:-1] + joined(batch.hits[index], leader) + b"}"
-    return facts
+@compiled
+def _newest(times: Array, arrived_ms: int) -> int:
+    """The newest time that is not ahead of the broker's clock; 0 where there is none."""
+    newest = 0
+    for ts in times:
+        if newest < ts <= arrived_ms:
+            newest = ts
+    return newest

@@ -2,18 +2,34 @@
 
 A follower's leader is the latest no more than the window before it. It may arrive after its follower (another node
 was late): then the follower is `overtaken`, and has to be given out again.
+
+Leaders are rows in order of arrival, each with the number of the one before it of the same key; a key's row in `Visits`
+leads to its newest. Nearly all come in order of time, so that the first looked at is the one.
 """
 
-from bisect import bisect_right, insort_right
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
-from operator import itemgetter
+from uuid import UUID
 
-from pixeltally.hit import Hit
+import numpy as np
+
+from streams.compiled import Array, compiled
 from streams.memory import Memory
+from streams.visits import OLDER, Visits
 
 #: The time and id of what others may follow; of two at the same time the one with the greater id is the later.
 Leader = tuple[int, str]
+
+#: A key's columns in `Visits`: its newest leader, plus one; the time of its earliest; whether anything follows.
+NEWEST, EARLIEST, FOLLOWED = 5, 6, 7
+
+#: The width of a table with these columns.
+WIDTH = 8
+
+#: A leader's columns; `_LATEST` is the latest time of it and those before it of its key.
+_TIME, _HIGH, _LOW, _BEFORE, _LATEST = range(5)
+
+_FIRST_LEADERS = 1024
 
 
 @dataclass(slots=True)
@@ -30,66 +46,135 @@ class Follower:
         return 0 <= self.ts - leader[0] <= window_ms and (self.leader is None or self.leader < leader)
 
 
-class Trail:
-    """Leaders and followers by key, as long as they are remembered."""
+class _Leaders:
+    def __init__(self) -> None:
+        self.rows: Array = np.zeros((_FIRST_LEADERS, 5), np.int64)
+        self.count = 0
 
-    def __init__(self, span_ms: int, window_ms: int) -> None:
+    def make_room(self, count: int) -> None:
+        needed = self.count + count
+        if needed > len(self.rows):
+            rows = np.zeros((max(needed, len(self.rows) * 3 // 2), 5), np.int64)
+            rows[: self.count] = self.rows[: self.count]
+            self.rows = rows
+
+
+class Trail:
+    """Leaders and followers by key, as long as they are remembered; `visits` has the keys' rows."""
+
+    def __init__(self, visits: Visits, span_ms: int, window_ms: int) -> None:
+        self._visits = visits
         self._window_ms = window_ms
-        self._leaders: Memory[Hashable, list[Leader]] = Memory(span_ms)
+        self._young, self._old = _Leaders(), _Leaders()
         self._followers: Memory[Hashable, list[Follower]] = Memory(span_ms)
 
     def __len__(self) -> int:
-        return len(self._leaders) + len(self._followers)
+        return self._young.count + self._old.count + len(self._followers)
 
-    def turn(self, arrived_ms: int) -> None:
-        """Move on to the time of arrival `arrived_ms`."""
-        self._leaders.turn(arrived_ms)
+    def turn(self, arrived_ms: int, spans: int) -> None:
+        """Move on to the time of arrival `arrived_ms`, by so many spans, as the keys do."""
+        if spans:
+            self._young, self._old = _Leaders(), self._young if spans == 1 else _Leaders()
         self._followers.turn(arrived_ms)
 
-    def lead(self, keys: Iterable[Hashable | None], times: Iterable[int], hits: Iterable[Hit]) -> None:
-        """Remember leaders by their keys; one without a key is passed over."""
-        young = self._leaders.young
-        for key, ts, hit in zip(keys, times, hits, strict=True):
-            if key is None:
-                continue
-            known = young.get(key)
-            if known is None:
-                young[key] = [(ts, hit.id)]
-            else:
-                insort_right(known, (ts, hit.id))
+    def lead(self, keys: Array, times: Array, ids: Array) -> list[int]:
+        """Remember leaders by their keys' rows (-1 is passed over); which of them have followers with their key."""
+        young, followed = self._young, np.empty(len(keys), bool)
+        young.make_room(len(keys))
+        rows, old_rows = self._visits.young.rows, self._visits.old.rows
+        young.count, any_followed = _lead(keys, times, ids, rows, old_rows, young.rows, young.count, followed)
+        return np.flatnonzero(followed).tolist() if any_followed else []
 
-    def leader(self, key: Hashable, ts: int) -> Leader | None:
-        """Whom a follower at `ts` follows, as far as is known."""
-        latest = None
-        for known in (self._leaders.old.get(key), self._leaders.young.get(key)):
-            before = bisect_right(known, ts, key=itemgetter(0)) if known else 0
-            if known and before and (latest is None or latest < known[before - 1]):
-                latest = known[before - 1]
+    def leader(self, key: int, ts: int) -> Leader | None:
+        """Whom a follower at `ts` with the key in this row follows, as far as is known."""
+        row = self._visits.young.rows[key]
+        found = [_latest(self._young.rows, row[NEWEST] - 1, ts)]
+        if row[OLDER]:
+            older = self._visits.old.rows[row[OLDER] - 1]
+            found.append(_latest(self._old.rows, older[NEWEST] - 1, ts))
+        known = [
+            (int(rows[place, _TIME]), _id(rows[place]))
+            for place, rows in zip(found, (self._young.rows, self._old.rows), strict=False)
+            if place >= 0
+        ]
+        latest = max(known, default=None)
         return latest if latest and ts - latest[0] <= self._window_ms else None
 
-    def first(self, key: Hashable) -> Leader:
-        """The earliest leader that is remembered. Raises ValueError where none is."""
-        known = (self._leaders.old.get(key), self._leaders.young.get(key))
-        return min(leaders[0] for leaders in known if leaders)
+    def earliest_ms(self, key: int) -> int:
+        """The time of the earliest leader of the key in this row. Raises ValueError where none is remembered."""
+        row = self._visits.young.rows[key]
+        older = self._visits.old.rows[row[OLDER] - 1] if row[OLDER] else row
+        return min(int(each[EARLIEST]) for each in (row, older) if each[NEWEST])
 
-    def follow(self, key: Hashable, follower: Follower) -> None:
-        """Remember a follower."""
-        self._followers.young.setdefault(key, []).append(follower)
+    def follow(self, key: int, follower: Follower) -> None:
+        """Remember a follower of the key in this row."""
+        row = self._visits.young.rows[key]
+        row[FOLLOWED] = 1
+        self._followers.young.setdefault(tuple(row[:2].tolist()), []).append(follower)
 
-    def overtaken(self, keys: Sequence[Hashable | None], hits: Sequence[Hit]) -> Iterator[tuple[Follower, Leader]]:
+    def overtaken(self, keys: Array, leaders: list[Leader]) -> Iterator[tuple[Follower, Leader]]:
         """Remembered followers that one of these has come late for, with their new leaders, the latest last."""
-        if not self._followers:
-            return
-        with_followers = (self._followers.old.keys() & keys) | (self._followers.young.keys() & keys)
-        late = [((hit.ts, hit.id), key) for key, hit in zip(keys, hits, strict=True) if key in with_followers]
-        for leader, key in sorted(late, key=itemgetter(0)):
+        for leader, key in sorted(zip(leaders, keys.tolist(), strict=True)):
             for follower in self._of(key):
                 if follower.may_follow(leader, self._window_ms):
                     yield follower, leader
 
-    def find(self, key: Hashable, id: str) -> Follower | None:
+    def find(self, key: int, id: str) -> Follower | None:
         """The remembered follower with this id."""
         return next((follower for follower in self._of(key) if follower.id == id), None)
 
-    def _of(self, key: Hashable | None) -> list[Follower]:
-        return self._followers.old.get(key, []) + self._followers.young.get(key, [])
+    def _of(self, key: int) -> list[Follower]:
+        name = tuple(self._visits.young.rows[key, :2].tolist())
+        return self._followers.old.get(name, []) + self._followers.young.get(name, [])
+
+
+def _id(row: Array) -> str:
+    return str(UUID(bytes=row[_HIGH : _LOW + 1].astype(">i8").tobytes()))
+
+
+@compiled
+def _lead(
+    keys: Array, times: Array, ids: Array, rows: Array, old_rows: Array,
+    leaders: Array, count: int, followed: Array,
+) -> tuple[int, bool]:  # fmt: skip
+    any_followed = False
+    for index in range(keys.size):
+        key, ts = keys[index], times[index]
+        followed[index] = False
+        if key < 0:
+            continue
+        row, leader = rows[key], leaders[count]
+        newest, latest = row[NEWEST], ts
+        if newest == 0 or ts < row[EARLIEST]:
+            row[EARLIEST] = ts
+        if newest != 0:
+            latest = max(ts, leaders[newest - 1, _LATEST])
+        leader[_TIME], leader[_HIGH], leader[_LOW], leader[_BEFORE], leader[_LATEST] = (
+            ts, ids[0, index], ids[1, index], newest, latest,
+        )  # fmt: skip
+        count += 1
+        row[NEWEST] = count
+        older = row[OLDER] - 1
+        followed[index] = row[FOLLOWED] != 0 or (older >= 0 and old_rows[older, FOLLOWED] != 0)
+        any_followed |= followed[index]
+    return count, any_followed
+
+
+@compiled
+def _latest(leaders: Array, newest: int, ts: int) -> int:
+    """The latest leader no later than `ts` of those from `newest` on; -1 where there is none."""
+    found, at = -1, newest
+    while at >= 0 and (found < 0 or leaders[at, _LATEST] >= leaders[found, _TIME]):
+        if leaders[at, _TIME] <= ts and (found < 0 or _is_later(leaders, at, found)):
+            found = at
+        at = leaders[at, _BEFORE] - 1
+    return found
+
+
+@compiled
+def _is_later(leaders: Array, one: int, other: int) -> bool:
+    if leaders[one, _TIME] != leaders[other, _TIME]:
+        return bool(leaders[one, _TIME] > leaders[other, _TIME])
+    if leaders[one, _HIGH] != leaders[other, _HIGH]:
+        return bool(np.uint64(leaders[one, _HIGH]) > np.uint64(leaders[other, _HIGH]))
+    return bool(np.uint64(leaders[one, _LOW]) > np.uint64(leaders[other, _LOW]))

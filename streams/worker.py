@@ -28,6 +28,7 @@ from streams.enrich import Enricher
 from streams.poison import Poison, Poisoned
 from streams.restore import HEAD, restore
 from streams.tally import Tally
+from streams.warm import warm
 
 log = logging.getLogger("streams")
 
@@ -51,8 +52,10 @@ def run(settings: Settings) -> None:
     # State is millions of small objects and no cycles: to look through all of them often would be most of the work.
     gc.set_threshold(100_000, 10, 100)
     metrics.serve(settings.host, settings.streams_metrics_port)
+    enricher = Enricher(settings)
+    warm(enricher)
     topics.ensure(settings)
-    app = build(settings)
+    app = build(settings, enricher)
     process = _Process(app, quiet=True, override_logging=False, redirect_stdouts=False)
     process.spinner = None
     process.execute_from_commandline()
@@ -81,7 +84,7 @@ class _Process(faust.Worker):
         setproctitle("pixeltally streams")
 
 
-def build(settings: Settings) -> faust.App:
+def build(settings: Settings, enricher: Enricher) -> faust.App:
     """The app; each setting beyond the addresses is one that exactness or speed depends on."""
     app = faust.App(
         topics.STREAMS_GROUP,
@@ -103,17 +106,17 @@ def build(settings: Settings) -> faust.App:
         producer_compression_type="zstd",
         producer_max_request_size=topics.MAX_MESSAGE_BYTES,
     )
-    Worker(app, settings)
+    Worker(app, settings, enricher)
     return app
 
 
 class Worker:
     """What one process does with the partitions that it is given."""
 
-    def __init__(self, app: faust.App, settings: Settings) -> None:
+    def __init__(self, app: faust.App, settings: Settings, enricher: Enricher) -> None:
         self._app = app
         self._settings = settings
-        self._enricher = Enricher(settings)
+        self._enricher = enricher
         self._tallies: dict[int, Tally] = {}
         self._said_ready = False
         self._busy = asyncio.Lock()
@@ -177,9 +180,11 @@ class Worker:
             )
         arrived = round(message.timestamp * 1000)
         with timed("parse"):
-            batch, dead = parse(topics.HITS, message.partition, message.offset, arrived, message.value or b"")
-        self._stop_if_poisoned(len(batch.hits) + len(dead), len(dead))
-        metrics.STREAMS_BATCH.observe(len(batch.hits))
+            batch, dead = parse(
+                self._enricher, topics.HITS, message.partition, message.offset, arrived, message.value or b""
+            )
+        self._stop_if_poisoned(len(batch) + len(dead), len(dead))
+        metrics.STREAMS_BATCH.observe(len(batch))
         with timed("count"):
             facts = tally.apply(batch)
         headers = {HEAD: msgspec.json.encode(tally.head)}

@@ -50,9 +50,9 @@ def judge(messages, duplicate_ms, attribution_ms, memory_ms, *, advertisers=(), 
                 follows = any(0 <= hit["ts"] - ts <= attribution_ms for ts in seen)
                 verdict = "click-timing" if follows and hit["ts"] - min(seen) < 100 else "valid"
             order = hit.get("order") if hit["kind"] == "conversion" else None
-            same = (unit, "order", order) if order else (pixel, hit["kind"] == "click")
-            last = [ts for seen, ts in counted[same] if seen >= span - 1][-1:]
-            near = bool(last) and (bool(order) or abs(hit["ts"] - last[0]) < duplicate_ms)
+            same = (unit, "order", order) if order else (pixel, "image" if hit["kind"] in IMAGES else hit["kind"])
+            known = [ts for seen, ts in counted[same] if seen >= span - 1]
+            near = any(order or abs(hit["ts"] - ts) < duplicate_ms for ts in known)
             duplicate = verdict == "valid" and near and (bool(order) or hit["visitor"] != 0)
             if verdict == "valid" and not duplicate:
                 counted[same].append((span, hit["ts"]))

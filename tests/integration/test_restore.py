@@ -31,7 +31,7 @@ def test_facts_after_a_gap_are_made_again(tmp_path, start_broker):
             "campaign": "spring",
         }
         line = json.dumps(hit | {"creative": "banner", "visitor": offset, "node": "n", "seq": offset}).encode()
-        return parse(topics.HITS, 0, offset, now + offset, line)[0]
+        return parse(enricher, topics.HITS, 0, offset, now + offset, line)[0]
 
     for offset in range(4):
         facts = tally.apply(message(offset))

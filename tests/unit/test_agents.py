@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from streams import agents
 from streams.agents import Agents
 
 SETS = Path(__file__).parents[1] / "agents"
@@ -119,14 +118,6 @@ def test_a_column_has_an_answer_for_each_and_the_same_again(known):
     found = known.look_up(column)
     assert found == known.look_up(column) == [known.look_up([agent])[0] for agent in column]
     assert found[0] is found[3]
-
-
-def test_what_is_remembered_is_bounded(monkeypatch):
-    monkeypatch.setattr(agents, "_MOST", 10)
-    few = Agents()
-    for n in range(50):
-        assert few.look_up([f"curl/{n}", WINDOWS])[1].browser == "Chrome"
-        assert len(few._cache) <= 10
 
 
 def test_the_lists_have_versions(known):

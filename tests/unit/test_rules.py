@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import uuid
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,12 @@ from processes import BROWSER
 
 from pixeltally.settings import Settings
 from streams import timing
+from streams.batch import parse
 from streams.enrich import Enricher
 from streams.rules import BY_HISTORY, ORDER, RULES
+from streams.tally import Head, Rules, Tally
+
+START_MS = 1_764_000_000_000
 
 DOCS = Path(__file__).parents[2] / "docs" / "verdicts.md"
 
@@ -75,43 +80,61 @@ def enricher():
 def test_every_combination(enricher):
     rows = list(itertools.product(KINDS, AGENTS, ADDRESSES, PURPOSES))
     kinds, agents, addresses, purposes = zip(*rows, strict=True)
-    found = enricher.enrich(kinds, addresses, agents, purposes)
-    for (kind, agent, address, purpose), ruling in zip(rows, found.rulings, strict=True):
+    found = enricher.judge_all(kinds, addresses, agents, purposes)
+    for (kind, agent, address, purpose), ruling in zip(rows, found, strict=True):
         reasons, evidence = expected(kind, AGENTS[agent], ADDRESSES[address], purpose)
         assert (list(ruling.reasons), ruling.evidence) == (reasons, evidence), (kind, agent, address, purpose)
         assert ruling.verdict == (reasons[0] if reasons else "valid")
 
 
-def test_one_at_a_time_is_judged_like_a_column(enricher):
+def message(rows):
+    """A message of hits with these (kind, agent, address, purpose)."""
+    hit = {"ts": START_MS, "advertiser": "acme", "campaign": "spring", "node": "n"}
+    lines = []
+    for seq, (kind, agent, address, purpose) in enumerate(rows):
+        told = {"id": str(uuid.UUID(int=seq)), "kind": kind, "seq": seq, "visitor": seq + 1, "ip": address}
+        lines.append(json.dumps({**hit, **told, "user_agent": agent, "purpose": purpose}).encode())
+    return b"\n".join(lines)
+
+
+def facts(enricher, rows):
+    """What a tally says of them."""
+    batch, dead = parse(enricher, "hits", 0, 0, START_MS, message(rows))
+    assert not dead
+    rules = Rules(duplicate_window_ms=60_000, attribution_window_ms=60_000, lateness_ms=60_000)
+    return list(map(json.loads, Tally(0, rules, enricher, Head(-1, 0, 0)).apply(batch).splitlines()))
+
+
+def test_one_at_a_time_and_by_columns_are_judged_like_in_a_message(enricher):
     rows = list(itertools.product(KINDS, AGENTS, ADDRESSES, PURPOSES))[::7]
-    together = enricher.enrich(*zip(*[(kind, ip, agent, purpose) for kind, agent, ip, purpose in rows], strict=True))
-    for index, (kind, agent, ip, purpose) in enumerate(rows):
-        alone = enricher.enrich([kind], [ip], [agent], [purpose])
-        assert alone.rulings[0] == together.rulings[index]
-        assert (alone.places, alone.agents) == ([together.places[index]], [together.agents[index]])
+    together = enricher.judge_all(*zip(*[(kind, ip, agent, purpose) for kind, agent, ip, purpose in rows], strict=True))
+    told = facts(enricher, rows)
+    for (kind, agent, ip, purpose), ruling, fact in zip(rows, together, told, strict=True):
+        assert enricher.judge_all([kind], [ip], [agent], [purpose]) == [ruling]
+        assert (fact["verdict"], tuple(fact.get("reasons", ())), fact.get("evidence", "")) == ruling
 
 
 def test_what_is_put_into_a_fact_is_json_that_says_the_same(enricher):
-    found = enricher.enrich(["open", "impression"], ["3.5.140.1", "91.0.0.1"], ["curl/8", BROWSER], ["prefetch", ""])
-    bot, person = (
-        json.loads(b"".join((b'{"id":"x"', place.json, agent.json, ruling.json, b"}")))
-        for ruling, place, agent in zip(*found, strict=True)
+    bot, person = facts(
+        enricher, [("open", "curl/8", "3.5.140.1", "prefetch"), ("impression", BROWSER, "91.0.0.1", "")]
     )
-    assert bot == {
-        "id": "x", "country": "KR", "asn": 16509, "isp": "Amazon.com, Inc.", "browser": "curl",
+    assert bot.items() >= {
+        "country": "KR", "asn": 16509, "isp": "Amazon.com, Inc.", "browser": "curl",
         "verdict": "prefetch", "reasons": ["prefetch", "non-browser", "datacenter"], "evidence": "machine",
-        "rules_version": enricher.version(),
-    }  # fmt: skip
-    assert person == {
-        "id": "x", "country": "DE", "asn": 3320, "isp": "Deutsche Telekom AG",
+        "rules_version": enricher.version(), "version": 0,
+    }.items()  # fmt: skip
+    assert not {"os", "device", "duplicate"} & bot.keys()
+    assert person.items() >= {
+        "country": "DE", "asn": 3320, "isp": "Deutsche Telekom AG",
         "browser": "Firefox", "os": "Linux", "device": "desktop",
-        "verdict": "valid", "rules_version": enricher.version(),
-    }  # fmt: skip
+        "verdict": "valid", "rules_version": enricher.version(), "version": 0,
+    }.items()  # fmt: skip
+    assert not {"reasons", "evidence", "duplicate"} & person.keys()
 
 
 @given(st.lists(st.sampled_from(ORDER), max_size=6), st.sampled_from(ORDER))
 def test_reasons_stand_in_one_fixed_order_however_they_were_found(enricher, reasons, one_more):
-    ruling = enricher.judge.also(enricher.judge.rule(reasons, ""), one_more)
+    ruling = enricher.judge.rule([*reasons, one_more], "")
     order = [
         "unregistered",
         "internal",
@@ -156,8 +179,8 @@ def test_every_rule_is_documented_with_its_version_and_source():
 def test_whoever_tries_the_pixel_out_at_home_is_counted_and_a_bot_is_not(enricher):
     local = ["127.0.0.1", "::1", "10.1.2.3", "203.0.113.7", "2001:db8::1", "fd00::1"]
     for agent in ("curl/8.5.0", "", "python-requests/2.32"):
-        found = enricher.enrich(["impression"] * len(local), local, [agent] * len(local), [""] * len(local))
-        assert {ruling.verdict for ruling in found.rulings} == {"valid"}
-        assert enricher.enrich(["impression"], ["91.0.0.1"], [agent], [""]).rulings[0].verdict == "non-browser"
-    bot = enricher.enrich(["impression"], ["127.0.0.1"], ["Googlebot/2.1 (+http://www.google.com/bot.html)"], [""])
-    assert bot.rulings[0].verdict == "bot"
+        found = enricher.judge_all(["impression"] * len(local), local, [agent] * len(local), [""] * len(local))
+        assert {ruling.verdict for ruling in found} == {"valid"}
+        assert enricher.judge_all(["impression"], ["91.0.0.1"], [agent], [""])[0].verdict == "non-browser"
+    bot = enricher.judge_all(["impression"], ["127.0.0.1"], ["Googlebot/2.1 (+http://www.google.com/bot.html)"], [""])
+    assert bot[0].verdict == "bot"

@@ -90,7 +90,7 @@ class Log:
     def apply(self, tally, offset, message):
         arrived, hits = message
         value = b"\n".join(json.dumps(hit).encode() for hit in hits)
-        batch, dead = parse("hits", 0, offset, arrived, value)
+        batch, dead = parse(ENRICHER, "hits", 0, offset, arrived, value)
         assert not dead
         facts = tally.apply(batch)
         self.facts.append((msgspec.json.encode(tally.head), facts))
@@ -193,8 +193,8 @@ def test_a_line_that_is_no_hit_goes_to_the_dead_and_the_others_count():
         "visitor": 1,
     }
     value = b'{"id":\n\xff\xfe\n' + json.dumps({**good, "node": "n", "seq": 1}).encode() + b'\n{"ts":"x"}'
-    batch, dead = parse("pixeltally.hits", 2, 7, START, value)
-    assert [hit.id for hit in batch.hits] == [ID]
+    batch, dead = parse(ENRICHER, "pixeltally.hits", 2, 7, START, value)
+    assert len(batch) == 1
     assert [(each.reason, each.origin) for each in dead] == [
         ("not-a-hit", "pixeltally.hits/2@7#0"),
         ("not-a-hit", "pixeltally.hits/2@7#1"),
@@ -221,7 +221,7 @@ def test_made_up_names_hold_no_memory_and_make_room_when_they_are_forgotten():
         value = b"\n".join(
             json.dumps({**line, "node": "n", "seq": offset * 5000 + n}).encode() for n, line in enumerate(lines)
         )
-        batch, _ = parse("hits", 0, offset, arrived, value)
+        batch, _ = parse(ENRICHER, "hits", 0, offset, arrived, value)
         return [fact.verdict for fact in facts_of(tally.apply(batch))]
 
     assert verdicts(0, START) == ["valid"] * 3 + ["unregistered"] * 4997
@@ -244,5 +244,5 @@ def test_a_value_that_is_no_exact_decimal_is_no_hit(value):
         "visitor": 1,
     }
     line = json.dumps({**hit, "node": "n", "seq": 1, "value": value}).encode()
-    batch, dead = parse("pixeltally.hits", 0, 0, START, line)
-    assert (batch.hits, [each.reason for each in dead]) == ([], ["not-a-hit"])
+    batch, dead = parse(ENRICHER, "pixeltally.hits", 0, 0, START, line)
+    assert (len(batch), [each.reason for each in dead]) == (0, ["not-a-hit"])

@@ -1,0 +1,111 @@
+"""Loops over columns, compiled to machine code by numba at their first call, and kept on the disk for the next process.
+
+What is kept belongs to these very sources: numba itself looks at the file of a loop alone, and not at those of the
+loops that it calls. `make setup` compiles all of them ahead (`streams.warm`).
+"""
+
+import os
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+from numba.core import types
+from numba.extending import intrinsic
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+#: What a compiled loop reckons with: a whole number of 64 bits, signed or not.
+Number = Any
+
+#: Bytes that must follow a text: `load` and `copy` go beyond its end.
+PADDING = bytes(32)
+
+
+def _folder() -> Path:
+    """Where compiled loops are kept: beside the sources, or in `NUMBA_CACHE_DIR`."""
+    here = Path(__file__).parent
+    sources = b"".join(path.read_bytes() for path in sorted(here.glob("*.py")))
+    name = blake2b(sources, digest_size=8).hexdigest()
+    return Path(os.environ.get("NUMBA_CACHE_DIR") or here / "__pycache__") / f"compiled-{name}"
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
+_FOLDER = _folder()
+_KEPT = _is_writable(_FOLDER)
+numba.config.CACHE_DIR = str(_FOLDER)  # type: ignore[attr-defined]
+
+
+def compiled(function: Function) -> Function:
+    """The same function, as machine code; it takes numbers and arrays."""
+    machine_code: Any = numba.njit(cache=_KEPT)(function)
+    return machine_code  # type: ignore[no-any-return]
+
+
+def _load(_context: Any, text: Any, at: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(_word(context, builder, signature, arguments), align=1)
+
+    return types.uint64(text, types.int64), code
+
+
+def _store(_context: Any, text: Any, at: Any, word: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[2], _word(context, builder, signature, arguments), align=1)
+        return context.get_dummy_value()
+
+    return types.void(text, types.int64, types.uint64), code
+
+
+def _byte(_context: Any, text: Any, at: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        return builder.zext(builder.load(builder.gep(array.data, [arguments[1]])), context.get_value_type(types.int64))
+
+    return types.int64(text, types.int64), code
+
+
+def _first_byte(_context: Any, word: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        zeros = builder.cttz(arguments[0], context.get_constant(types.boolean, True))
+        return builder.lshr(zeros, context.get_constant(types.uint64, 3))
+
+    return types.int64(types.uint64), code
+
+
+def _word(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    word = context.get_value_type(types.uint64).as_pointer()
+    return builder.bitcast(builder.gep(array.data, [arguments[1]]), word)
+
+
+#: `load(text, at)`: the eight bytes of a text from there, as a number. For compiled loops, as are the next three.
+load: Callable[[Array, int], Any] = intrinsic(_load)  # type: ignore[assignment]
+
+#: `store(text, at, word)`: puts the eight bytes of a number there.
+store: Callable[[Array, int, Any], None] = intrinsic(_store)  # type: ignore[assignment]
+
+#: `byte(text, at)`: the byte there, which is not before the beginning: half the work of `text[at]`.
+byte: Callable[[Array, int], int] = intrinsic(_byte)  # type: ignore[assignment]
+
+#: `first_byte(word)`: which byte of a word that is not zero is the first with a bit set.
+first_byte: Callable[[Any], int] = intrinsic(_first_byte)  # type: ignore[assignment]
+
+
+@compiled
+def copy(into: Array, at: int, text: Array, start: int, length: int) -> int:
+    """Copy a piece of `text`; where it ends. What follows there is overwritten too, up to eight bytes."""
+    for done in range(0, length, 8):
+        store(into, at + done, load(text, start + done))
+    return at + length

@@ -1,0 +1,76 @@
+"""What rules see of a message's hits, column by column: place `n` of each is of hit `n`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+
+from pixeltally.hit import Hit
+from streams import columns
+from streams.columns import CLICK, CONVERSION, Lines
+from streams.compiled import Array, compiled
+from streams.visits import Visits, visit
+
+#: An ad unit's requests for its image, its clicks and its conversions are pixels of their own.
+_IMAGES, _CLICKS, _CONVERSIONS = 0, 1, 2
+
+
+@dataclass(slots=True)
+class Hits:
+    """The hits of a message, with their ad units."""
+
+    times: Array
+    kinds: Array
+    visitors: Array  #: bits of the unsigned number; 0 is nobody
+    ids: Array  #: two rows: the upper bits, the lower bits
+    units: Array  #: number of the ad unit; `registry.NOT_COUNTED` where it is not counted
+    campaigns: Array  #: likewise
+    pixels: Array  #: the visitor's row for what it asked for; -1 for what is like no other
+    actions: Mapping[int, Hit]  #: clicks and conversions, by index
+    visits: Visits
+
+    @classmethod
+    def of(cls, lines: Lines, units: Array, campaigns: Array, visits: Visits) -> "Hits":
+        """Hits of these ad units; `visits` has the visitors' rows."""
+        table, pixels = lines.columns, np.empty(len(lines), np.int64)
+        kinds, visitors = table[columns.KIND], table[columns.VISITOR]
+        visits.young.make_room(len(lines))
+        young, old = visits.young, visits.old
+        _visit_all(visitors, units, kinds, young.slots, young.rows, young.size, old.slots, old.rows, pixels)
+        ids = table[columns.ID_HIGH : columns.ID_LOW + 1]
+        return cls(table[columns.TIME], kinds, visitors, ids, units, campaigns, pixels, lines.actions, visits)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def images(self) -> Array:
+        """The pixels of image requests; -1 for others."""
+        if not self.actions:
+            return self.pixels
+        images = self.pixels.copy()
+        images[list(self.actions)] = -1
+        return images
+
+    def images_pixel(self, index: int) -> int:
+        """The row of the same visitor and ad unit for image requests; hit `index` must be like others."""
+        target = int(self.units[index]) << 2 | _IMAGES
+        return int(self.visits.enter(self.visitors[index : index + 1], np.array([target]))[0])
+
+    def id(self, index: int) -> str:
+        """The hit's id."""
+        return str(UUID(bytes=self.ids[:, index].astype(">i8").tobytes()))
+
+
+@compiled
+def _visit_all(
+    visitors: Array, units: Array, kinds: Array,
+    slots: Array, rows: Array, size: Array, old_slots: Array, old_rows: Array, out: Array,
+) -> None:  # fmt: skip
+    for index in range(units.size):
+        kind, target = kinds[index], 0
+        if units[index] != 0:
+            group = _CLICKS if kind == CLICK else (_CONVERSIONS if kind == CONVERSION else _IMAGES)
+            target = units[index] << 2 | group
+        out[index] = visit(slots, rows, size, old_slots, old_rows, visitors[index], target)
