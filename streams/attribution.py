@@ -90,7 +90,7 @@ class Attribution:
         clicks = [index for index, hit in hits.actions.items() if hit.kind == "click" and hits.pixels[index] >= 0]
         if clicks:
             people = np.full(len(hits), -1)
-            people[clicks] = self._people.enter(hits.visitors[clicks], hits.campaigns[clicks])
+            people[clicks] = [self._people.enter_one(int(hits.visitors[i]), int(hits.campaigns[i])) for i in clicks]
             overtaken += self._lead_all(self._conversions, hits, people)
         return overtaken
 
@@ -115,8 +115,8 @@ class Attribution:
             return ((self._clicks, hits.images_pixel(index)),)
         if hit.click_id and not _leader_of(hit):
             return ()
-        key = self._people.enter(hits.visitors[index : index + 1], hits.campaigns[index : index + 1])
-        return ((self._conversions, int(key[0])),)
+        key = self._people.enter_one(int(hits.visitors[index]), int(hits.campaigns[index]))
+        return ((self._conversions, key),)
 
 
 def joined(hit: Hit, leader: Leader) -> bytes:

@@ -1,11 +1,15 @@
 """What one message of `pixeltally.hits` or `pixeltally.facts` holds, and what becomes of lines that are no hits."""
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
+from pixeltally import topics
 from pixeltally.hit import Dead, Fact, Hit
 from pixeltally.identity import hit_id
 from streams import columns, lines, sign
@@ -31,7 +35,20 @@ _TEXTS = {
 }
 
 
-@dataclass
+#: Messages are read together up to so many bytes: what a call costs, they share.
+TOGETHER_BYTES = 128 * 1024
+
+
+class Message(NamedTuple):
+    """A message of `pixeltally.hits`."""
+
+    partition: int
+    offset: int
+    arrived: int  #: when the broker took it, epoch milliseconds
+    value: bytes
+
+
+@dataclass(slots=True)
 class Batch:
     """A message's hits, and what they say by themselves."""
 
@@ -45,45 +62,56 @@ class Batch:
 
     def keep(self, kept: Array) -> None:
         """Drop the hits that `kept` says no to."""
-        self.lines.keep(kept)
-        self.enriched.keep(kept)
+        self.lines = self.lines.kept(kept)
+        self.enriched = self.enriched.kept(kept)
 
 
-def parse(
-    enricher: Enricher, topic: str, partition: int, offset: int, arrived: int, value: bytes
-) -> tuple[Batch, list[Dead]]:
-    """A message's hits, and its lines that are none, as dead letters."""
+def together(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    """The messages in groups that are best read together."""
+    first, size = 0, 0
+    for number, message in enumerate(messages):
+        if number > first and size + len(message.value) > TOGETHER_BYTES:
+            yield messages[first:number]
+            first, size = number, 0
+        size += len(message.value)
+    if messages:
+        yield messages[first:]
 
-    def decode(line: bytes) -> Hit | None:
+
+def parse(enricher: Enricher, messages: Sequence[Message]) -> list[tuple[Batch, list[Dead]]]:
+    """Each message's hits, and its lines that are none, as dead letters."""
+    starts = list(accumulate((len(message.value) + 1 for message in messages), initial=0))
+
+    def decode(line: bytes, start: int) -> Hit | None:
         try:
             hit = _hit(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-        return hit if is_sensible(hit, line, arrived) else None
+        return hit if is_sensible(hit, line, messages[bisect_right(starts, start) - 1].arrived) else None
 
-    read, bad = _read(value, decode, latest_ms(arrived))
-    good = np.ones(len(read), bool)
-    good[bad] = False
-    starts = read.columns[columns.START]
-    read.keep(good)
+    value = b"\n".join([message.value for message in messages])
+    read = _read(value, decode, latest_ms(min(message.arrived for message in messages)))
     enriched = enricher.look_up(read)
-    wrong = enriched.signs & sign.BAD_ADDRESS != 0
-    if wrong.any():
-        bad = sorted([*bad, *np.flatnonzero(good)[wrong].tolist()])
-        read.keep(~wrong)
-        enriched.keep(~wrong)
-    origin = f"{topic}/{partition}@{offset}"
-    dead = [_dead(f"{origin}#{number}", arrived, _line(value, int(starts[number]))) for number in bad]
-    return Batch(offset, arrived, read, enriched), dead
+    good = (read.columns[columns.END] != 0) & (enriched.signs & sign.BAD_ADDRESS == 0)
+    all_good = bool(good.all())
+    firsts = np.searchsorted(read.columns[columns.START], starts).tolist()
+    parsed = []
+    for message, start, first, end in zip(messages, starts, firsts, firsts[1:], strict=False):
+        batch = Batch(message.offset, message.arrived, read.part(first, end), enriched.part(first, end))
+        dead = [] if all_good else _dead(message, start, batch.lines, np.flatnonzero(~good[first:end]).tolist())
+        if dead:
+            batch.keep(good[first:end])
+        parsed.append((batch, dead))
+    return parsed
 
 
 def parse_facts(value: bytes) -> Lines:
     """A message of facts, each of which was given out by a worker."""
-    return _read(value, _fact, 1 << 62)[0]
+    return _read(value, lambda line, _: _fact(line), 1 << 62)
 
 
-def _read(value: bytes, decode: Callable[[bytes], Hit | None], latest_ms: int) -> tuple[Lines, list[int]]:
-    """The lines of a message, and which of them are no hits."""
+def _read(value: bytes, decode: Callable[[bytes, int], Hit | None], latest_ms: int) -> Lines:
+    """The lines of a message; `decode` gets those that aren't read in columns. What is no hit has its `END` at zero."""
     text = np.frombuffer(value + PADDING, np.uint8)
     table = np.zeros((HEIGHT, lines.count(text, len(value))), np.int64)
     count, unread = lines.read(text, len(value), latest_ms, table)
@@ -91,21 +119,20 @@ def _read(value: bytes, decode: Callable[[bytes], Hit | None], latest_ms: int) -
     if not _is_utf8(value):
         read.columns[columns.END] = 0
     elif not unread:
-        return read, []
-    more, bad = bytearray(), []
+        return read
+    more = bytearray()
     for index in np.flatnonzero(read.columns[columns.END] == 0).tolist():
-        line = _line(value, int(read.columns[columns.START, index]))
-        hit = decode(line)
-        if hit is None:
-            bad.append(index)
-        else:
+        start = int(read.columns[columns.START, index])
+        line = _line(value, start)
+        hit = decode(line, start)
+        read.columns[1:, index] = 0
+        if hit is not None:
             read.hits[index] = hit
-            start, end = int(read.columns[columns.START, index]), len(text) + len(more)
-            read.columns[:, index], texts = _column(hit, start, len(line.rstrip()) - 1, end)
+            read.columns[:, index], texts = _column(hit, start, len(line.rstrip()) - 1, len(text) + len(more))
             more += texts
     if more:
         read.text = np.frombuffer(b"".join([value, PADDING, bytes(more), PADDING]), np.uint8)
-    return read, bad
+    return read
 
 
 def _column(hit: Hit, start: int, brace: int, end: int) -> tuple[list[int], bytes]:
@@ -142,5 +169,12 @@ def _line(value: bytes, start: int) -> bytes:
     return value[start:] if end < 0 else value[start:end]
 
 
-def _dead(place: str, arrived: int, line: bytes) -> Dead:
-    return Dead(hit_id(0, place, 0), arrived, "not-a-hit", place, line[:MOST_BYTES].decode("utf-8", "replace"))
+def _dead(message: Message, start: int, lines: Lines, indexes: list[int]) -> list[Dead]:
+    """Dead letters of these lines of a message, which starts there in what they were read from."""
+    dead = []
+    for index in indexes:
+        place = f"{topics.HITS}/{message.partition}@{message.offset}#{index}"
+        line = _line(message.value, int(lines.columns[columns.START, index]) - start)
+        text = line[:MOST_BYTES].decode("utf-8", "replace")
+        dead.append(Dead(hit_id(0, place, 0), message.arrived, "not-a-hit", place, text))
+    return dead

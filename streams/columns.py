@@ -47,19 +47,21 @@ class Lines:
     def __len__(self) -> int:
         return int(self.columns.shape[1])
 
-    def keep(self, kept: Array) -> None:
-        """Drop the lines that `kept` says no to."""
-        if not kept.all():
-            places = np.flatnonzero(kept)
-            self.columns = np.ascontiguousarray(self.columns[:, places])
-            moved = {old: new for new, old in enumerate(places.tolist())}
-            self.hits = {moved[index]: hit for index, hit in self.hits.items() if index in moved}
-
     def kept(self, kept: Array) -> "Lines":
         """The lines that `kept` says yes to."""
-        lines = Lines(self.text, self.columns, self.hits)
-        lines.keep(kept)
-        return lines
+        if kept.all():
+            return self
+        places = np.flatnonzero(kept)
+        moved = {old: new for new, old in enumerate(places.tolist())}
+        hits = {moved[index]: hit for index, hit in self.hits.items() if index in moved}
+        return Lines(self.text, np.ascontiguousarray(self.columns[:, places]), hits)
+
+    def part(self, first: int, end: int) -> "Lines":
+        """The lines from one up to another."""
+        if first == 0 and end == len(self):
+            return self
+        hits = self.hits and {index - first: hit for index, hit in self.hits.items() if first <= index < end}
+        return Lines(self.text, self.columns[:, first:end].copy(), hits)
 
     def line(self, index: int) -> bytes:
         """One line, as it came, as far as its closing brace."""

@@ -44,10 +44,13 @@ class Enriched:
     places: Array
     agents: Array
 
-    def keep(self, kept: Array) -> None:
-        """Drop the hits that `kept` says no to."""
-        if not kept.all():
-            self.signs, self.places, self.agents = self.signs[kept], self.places[kept], self.agents[kept]
+    def kept(self, kept: Array) -> "Enriched":
+        """The hits that `kept` says yes to."""
+        return self if kept.all() else Enriched(self.signs[kept], self.places[kept], self.agents[kept])
+
+    def part(self, first: int, end: int) -> "Enriched":
+        """The hits from one up to another."""
+        return Enriched(self.signs[first:end], self.places[first:end], self.agents[first:end])
 
 
 class Enricher:

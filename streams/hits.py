@@ -1,7 +1,7 @@
 """What rules see of a message's hits, column by column: place `n` of each is of hit `n`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import numpy as np
@@ -29,6 +29,7 @@ class Hits:
     pixels: Array  #: the visitor's row for what it asked for; -1 for what is like no other
     actions: Mapping[int, Hit]  #: clicks and conversions, by index
     visits: Visits
+    _image_pixels: dict[int, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, lines: Lines, units: Array, campaigns: Array, visits: Visits) -> "Hits":
@@ -55,8 +56,11 @@ class Hits:
 
     def images_pixel(self, index: int) -> int:
         """The row of the same visitor and ad unit for image requests; hit `index` must be like others."""
-        target = int(self.units[index]) << 2 | _IMAGES
-        return int(self.visits.enter(self.visitors[index : index + 1], np.array([target]))[0])
+        row = self._image_pixels.get(index)
+        if row is None:
+            target = int(self.units[index]) << 2 | _IMAGES
+            row = self._image_pixels[index] = self.visits.enter_one(int(self.visitors[index]), target)
+        return row
 
     def id(self, index: int) -> str:
         """The hit's id."""

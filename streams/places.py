@@ -51,8 +51,8 @@ class Places:
         asns = _numbers(self._systems.look_up(known, self._asn))
         kinds = self._networks.of_v4(v4.values(), asns[: len(v4)]) + self._networks.of_v6(v6.values(), asns[len(v4) :])
         kinds = [
-            LOCAL if not kind and not asn and not ip_address(ip).is_global else kind
-            for ip, kind, asn in zip(known, kinds, asns, strict=True)
+            LOCAL if not kind and not asn and not ip_address(packed).is_global else kind
+            for packed, kind, asn in zip([*v4.values(), *v6.values()], kinds, asns, strict=True)
         ]
         keys = list(zip(self._countries.look_up(known, self._country), asns, kinds, strict=True))
         try:

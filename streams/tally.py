@@ -6,11 +6,11 @@ may therefore be given out again, by this or another worker, and says the same.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from pixeltally import metrics
 from pixeltally.hit import VALID, Fact, Hit, Minute
 from pixeltally.settings import Settings
 from streams import columns, redelivery, sign, timing
@@ -78,6 +78,15 @@ class Head(msgspec.Struct):
         return min(remembered, rated, untold)
 
 
+class Applied(NamedTuple):
+    """What came of a message."""
+
+    facts: bytes  #: as lines
+    hits: int  #: how many there were, what was shipped twice apart
+    duplicates: int
+    late: int  #: hits out of time
+
+
 class Tally:
     """The running count of one partition."""
 
@@ -106,8 +115,8 @@ class Tally:
         """How much is held: visitors counted, impressions and clicks that others may follow, windows."""
         return len(self._visits) + len(self._duplicates) + len(self._attribution) + len(self._windows)
 
-    def apply(self, batch: Batch) -> bytes:
-        """Count the next message in; its facts, as lines."""
+    def apply(self, batch: Batch) -> Applied:
+        """Count the next message in."""
         turned = self._turn(batch.arrived)
         fresh, nodes = redelivery.fresh(batch.lines, self._nodes, batch.arrived)
         batch.keep(fresh)
@@ -136,11 +145,9 @@ class Tally:
         head.offset, head.arrived, head.corrections = batch.offset, batch.arrived, len(corrections)
         head.nodes = dict(self._nodes) if turned else nodes
         self._windows.close(head.watermark, batch.offset)
-        metrics.STREAMS_HITS.inc(len(hits))
-        metrics.STREAMS_DUPLICATES.inc(int(np.count_nonzero(duplicates)))
-        metrics.STREAMS_LATE.inc(len(late))
         lines = [told.text] if len(hits) else []
-        return b"\n".join(lines + [correction.line for correction in corrections])
+        lines += [correction.line for correction in corrections]
+        return Applied(b"\n".join(lines), len(hits), int(np.count_nonzero(duplicates)), len(late))
 
     def recall(self, head: Head, value: bytes) -> None:
         """Take up the count from one message of facts; from all since `memory_start_ms`, in order."""
@@ -152,11 +159,9 @@ class Tally:
         self._turn(head.arrived)
         self._nodes.update(head.nodes)
         lines = parse_facts(value)
-        is_correction = np.arange(len(lines)) >= len(lines) - head.corrections
-        corrections = lines.kept(is_correction)
-        lines.keep(~is_correction)
-        self._recall_corrections(corrections, head)
-        self._recall_facts(lines, head)
+        count = len(lines) - head.corrections
+        self._recall_corrections(lines.part(count, len(lines)), head)
+        self._recall_facts(lines.part(0, count), head)
         self._windows.close(head.watermark, head.offset)
 
     def tell(self) -> list[Minute]:

@@ -20,7 +20,7 @@ from streams.visits import OLDER, Visits
 #: The time and id of what others may follow; of two at the same time the one with the greater id is the later.
 Leader = tuple[int, str]
 
-#: A key's columns in `Visits`: its newest leader, plus one; the time of its earliest; whether anything follows.
+#: A key's columns in `Visits`: its newest leader, plus one; the time of its earliest; that of the latest follower.
 NEWEST, EARLIEST, FOLLOWED = 5, 6, 7
 
 #: The width of a table with these columns.
@@ -78,12 +78,12 @@ class Trail:
         self._followers.turn(arrived_ms)
 
     def lead(self, keys: Array, times: Array, ids: Array) -> list[int]:
-        """Remember leaders by their keys' rows (-1 is passed over); which of them have followers with their key."""
-        young, followed = self._young, np.empty(len(keys), bool)
+        """Remember leaders by their keys' rows (-1 is passed over); which of them came late for a follower, perhaps."""
+        young, late = self._young, np.empty(len(keys), bool)
         young.make_room(len(keys))
         rows, old_rows = self._visits.young.rows, self._visits.old.rows
-        young.count, any_followed = _lead(keys, times, ids, rows, old_rows, young.rows, young.count, followed)
-        return np.flatnonzero(followed).tolist() if any_followed else []
+        young.count, any_late = _lead(keys, times, ids, rows, old_rows, young.rows, young.count, late)
+        return np.flatnonzero(late).tolist() if any_late else []
 
     def leader(self, key: int, ts: int) -> Leader | None:
         """Whom a follower at `ts` with the key in this row follows, as far as is known."""
@@ -109,7 +109,7 @@ class Trail:
     def follow(self, key: int, follower: Follower) -> None:
         """Remember a follower of the key in this row."""
         row = self._visits.young.rows[key]
-        row[FOLLOWED] = 1
+        row[FOLLOWED] = max(row[FOLLOWED], follower.ts)
         self._followers.young.setdefault(tuple(row[:2].tolist()), []).append(follower)
 
     def overtaken(self, keys: Array, leaders: list[Leader]) -> Iterator[tuple[Follower, Leader]]:
@@ -135,12 +135,12 @@ def _id(row: Array) -> str:
 @compiled
 def _lead(
     keys: Array, times: Array, ids: Array, rows: Array, old_rows: Array,
-    leaders: Array, count: int, followed: Array,
+    leaders: Array, count: int, late: Array,
 ) -> tuple[int, bool]:  # fmt: skip
-    any_followed = False
+    any_late = False
     for index in range(keys.size):
         key, ts = keys[index], times[index]
-        followed[index] = False
+        late[index] = False
         if key < 0:
             continue
         row, leader = rows[key], leaders[count]
@@ -155,9 +155,9 @@ def _lead(
         count += 1
         row[NEWEST] = count
         older = row[OLDER] - 1
-        followed[index] = row[FOLLOWED] != 0 or (older >= 0 and old_rows[older, FOLLOWED] != 0)
-        any_followed |= followed[index]
-    return count, any_followed
+        late[index] = ts <= row[FOLLOWED] or (older >= 0 and ts <= old_rows[older, FOLLOWED])
+        any_late |= late[index]
+    return count, any_late
 
 
 @compiled

@@ -3,8 +3,6 @@
 As `streams.memory`, for compiled loops. Each rule has its own columns; zero is nothing.
 """
 
-import numpy as np
-
 from streams.compiled import Array, Number, compiled
 from streams.table import Table, enter, find
 
@@ -34,13 +32,11 @@ class Visits:
             self._span += spans
         return spans
 
-    def enter(self, keys_a: Array, keys_b: Array) -> Array:
-        """The numbers of the young rows with these keys; -1 where one part of a key is zero: that is like no other."""
-        self.young.make_room(len(keys_a))
-        numbers = np.empty(len(keys_a), np.int64)
+    def enter_one(self, key_a: int, key_b: int) -> int:
+        """The number of the young row with this key."""
+        self.young.make_room(1)
         young, old = self.young, self.old
-        _enter_all(keys_a, keys_b, young.slots, young.rows, young.size, old.slots, old.rows, numbers)
-        return numbers
+        return int(visit(young.slots, young.rows, young.size, old.slots, old.rows, key_a, key_b))
 
 
 @compiled
@@ -53,11 +49,3 @@ def visit(slots: Array, rows: Array, size: Array, old_slots: Array, old_rows: Ar
     if row == known:
         rows[row, OLDER] = find(old_slots, old_rows, key_a, key_b) + 1
     return row
-
-
-@compiled
-def _enter_all(
-    keys_a: Array, keys_b: Array, slots: Array, rows: Array, size: Array, old_slots: Array, old_rows: Array, out: Array
-) -> None:
-    for index in range(keys_a.size):
-        out[index] = visit(slots, rows, size, old_slots, old_rows, keys_a[index], keys_b[index])

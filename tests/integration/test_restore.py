@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 
 from pixeltally import topics
 from pixeltally.settings import Settings
-from streams.batch import parse
+from streams.batch import Message, parse
 from streams.enrich import Enricher
 from streams.restore import HEAD, restore
 from streams.tally import Head, Rules, Tally
@@ -31,10 +31,10 @@ def test_facts_after_a_gap_are_made_again(tmp_path, start_broker):
             "campaign": "spring",
         }
         line = json.dumps(hit | {"creative": "banner", "visitor": offset, "node": "n", "seq": offset}).encode()
-        return parse(enricher, topics.HITS, 0, offset, now + offset, line)[0]
+        return parse(enricher, [Message(0, offset, now + offset, line)])[0][0]
 
     for offset in range(4):
-        facts = tally.apply(message(offset))
+        facts = tally.apply(message(offset)).facts
         given_out.append((msgspec.json.encode(tally.head), facts))
     producer = Producer({"bootstrap.servers": servers})
     for offset in (0, 1, 3):  # the sending of one failed
@@ -43,5 +43,5 @@ def test_facts_after_a_gap_are_made_again(tmp_path, start_broker):
     assert producer.flush(30) == 0
     again = restore(settings, enricher, 0)
     assert again.head.offset == 1
-    assert [again.apply(message(offset)) for offset in (2, 3)] == [facts for _, facts in given_out[2:]]
+    assert [again.apply(message(offset)).facts for offset in (2, 3)] == [facts for _, facts in given_out[2:]]
     assert [row.uniques for row in again.tell()] == [row.uniques for row in tally.tell()]

@@ -13,7 +13,7 @@ from processes import BROWSER
 
 from pixeltally.settings import Settings
 from streams import timing
-from streams.batch import parse
+from streams.batch import Message, parse
 from streams.enrich import Enricher
 from streams.rules import BY_HISTORY, ORDER, RULES
 from streams.tally import Head, Rules, Tally
@@ -99,10 +99,10 @@ def message(rows):
 
 def facts(enricher, rows):
     """What a tally says of them."""
-    batch, dead = parse(enricher, "hits", 0, 0, START_MS, message(rows))
+    [(batch, dead)] = parse(enricher, [Message(0, 0, START_MS, message(rows))])
     assert not dead
     rules = Rules(duplicate_window_ms=60_000, attribution_window_ms=60_000, lateness_ms=60_000)
-    return list(map(json.loads, Tally(0, rules, enricher, Head(-1, 0, 0)).apply(batch).splitlines()))
+    return list(map(json.loads, Tally(0, rules, enricher, Head(-1, 0, 0)).apply(batch).facts.splitlines()))
 
 
 def test_one_at_a_time_and_by_columns_are_judged_like_in_a_message(enricher):

@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from collections import defaultdict
 from decimal import Decimal
 
 import msgspec
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from pixeltally.hit import Fact
 from pixeltally.settings import Settings
-from streams.batch import parse
+from streams.batch import Message, parse
 from streams.enrich import Enricher
 from streams.tally import Head, Rules, Tally
 
@@ -41,7 +40,7 @@ def traffic(draw):
         node = draw(st.sampled_from(["a", "b"]))
         hits = []
         for _ in range(draw(st.integers(0, 6))):
-            seq = len(shipped[node])
+            seq = len(shipped[node]) + draw(st.sampled_from([0] * 9 + [10**15]))
             age = draw(st.sampled_from([0, 0, 0, 500, 30_000, 59_999, 60_000, 150_000, 1_000_000, -50_000, -3_600_000]))
             hit = {
                 "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{node}{seq}")),
@@ -90,9 +89,9 @@ class Log:
     def apply(self, tally, offset, message):
         arrived, hits = message
         value = b"\n".join(json.dumps(hit).encode() for hit in hits)
-        batch, dead = parse(ENRICHER, "hits", 0, offset, arrived, value)
+        [(batch, dead)] = parse(ENRICHER, [Message(0, offset, arrived, value)])
         assert not dead
-        facts = tally.apply(batch)
+        facts = tally.apply(batch).facts
         self.facts.append((msgspec.json.encode(tally.head), facts))
 
     def tell(self, tally):
@@ -166,12 +165,12 @@ def check(log, messages):
 
 def out_of_time(messages, expected):
     """Minutes that have a hit which came after their close, or from a clock that ran ahead, or a click corrected."""
-    result, newest, shipped = set(), 0, defaultdict(lambda: -1)
+    result, newest, shipped = set(), 0, set()
     order = {hit["id"]: index for index, (_, hits) in reversed([*enumerate(messages)]) for hit in hits}
     for arrived, hits in messages:
-        fresh = [hit for hit in hits if hit["seq"] > shipped[hit["node"]]]
+        fresh = [hit for hit in hits if (hit["node"], hit["seq"]) not in shipped]
         for hit in fresh:
-            shipped[hit["node"]] = hit["seq"]
+            shipped.add((hit["node"], hit["seq"]))
             minute = hit["ts"] // 60_000 * 60_000
             closed = minute + 60_000 + RULES.lateness_ms <= newest
             leader = expected[hit["id"]][3]
@@ -181,6 +180,29 @@ def out_of_time(messages, expected):
                 result.add((minute // 1000, folded if expected[hit["id"]][1] == "unregistered" else unit))
         newest = max([newest, *(hit["ts"] for hit in fresh if hit["ts"] <= arrived)])
     return result
+
+
+def test_an_old_log_between_two_requests_does_not_make_both_count():
+    tally = Tally(0, RULES, ENRICHER, Head(-1, 0, 0))
+
+    def duplicates(offset, *times):
+        hits = [
+            {
+                "id": str(uuid.UUID(int=ts)), "ts": ts, "kind": "impression", "advertiser": "acme",
+                "campaign": "spring", "visitor": 1, "node": f"node-{offset}", "seq": seq,
+            }
+            for seq, ts in enumerate(times)
+        ]  # fmt: skip
+        value = b"\n".join(json.dumps(hit).encode() for hit in hits)
+        [(batch, _)] = parse(ENRICHER, [Message(0, offset, START, value)])
+        return [fact.duplicate for fact in facts_of(tally.apply(batch).facts)]
+
+    assert duplicates(0, START) == [False]
+    day = START - 86_400_000
+    assert duplicates(1, day, day + 59_999, day + 60_000, day + 180_000) == [False, True, False, False]
+    assert duplicates(2, START + 59_999) == [True]
+    assert duplicates(3, day + 119_999, day + 120_000, day + 120_001) == [True, False, True]
+    assert duplicates(4, START + 60_000) == [False]
 
 
 def test_a_line_that_is_no_hit_goes_to_the_dead_and_the_others_count():
@@ -193,7 +215,7 @@ def test_a_line_that_is_no_hit_goes_to_the_dead_and_the_others_count():
         "visitor": 1,
     }
     value = b'{"id":\n\xff\xfe\n' + json.dumps({**good, "node": "n", "seq": 1}).encode() + b'\n{"ts":"x"}'
-    batch, dead = parse(ENRICHER, "pixeltally.hits", 2, 7, START, value)
+    [(batch, dead)] = parse(ENRICHER, [Message(2, 7, START, value)])
     assert len(batch) == 1
     assert [(each.reason, each.origin) for each in dead] == [
         ("not-a-hit", "pixeltally.hits/2@7#0"),
@@ -221,8 +243,8 @@ def test_made_up_names_hold_no_memory_and_make_room_when_they_are_forgotten():
         value = b"\n".join(
             json.dumps({**line, "node": "n", "seq": offset * 5000 + n}).encode() for n, line in enumerate(lines)
         )
-        batch, _ = parse(ENRICHER, "hits", 0, offset, arrived, value)
-        return [fact.verdict for fact in facts_of(tally.apply(batch))]
+        [(batch, _)] = parse(ENRICHER, [Message(0, offset, arrived, value)])
+        return [fact.verdict for fact in facts_of(tally.apply(batch).facts)]
 
     assert verdicts(0, START) == ["valid"] * 3 + ["unregistered"] * 4997
     assert [(row.gross, row.invalid, row.valid) for row in tally.tell() if row.advertiser.startswith("~")] == [
@@ -244,5 +266,30 @@ def test_a_value_that_is_no_exact_decimal_is_no_hit(value):
         "visitor": 1,
     }
     line = json.dumps({**hit, "node": "n", "seq": 1, "value": value}).encode()
-    batch, dead = parse(ENRICHER, "pixeltally.hits", 0, 0, START, line)
+    [(batch, dead)] = parse(ENRICHER, [Message(0, 0, START, line)])
     assert (len(batch), [each.reason for each in dead]) == (0, ["not-a-hit"])
+
+
+def test_a_thousand_imports_are_known_and_not_carried_on_every_message():
+    log = Log()
+    tally = log.restore()
+
+    def message(node, arrived):
+        hit = {
+            "id": str(uuid.uuid5(uuid.NAMESPACE_OID, node)), "ts": START, "kind": "impression", "advertiser": "acme",
+            "campaign": "spring", "creative": "banner", "visitor": 1, "node": node, "seq": 7,
+        }  # fmt: skip
+        return arrived, [hit]
+
+    for number in range(1000):
+        log.apply(tally, number, message(f"import-{number}", START))
+    assert max(len(head) for head, _ in log.facts) < 500
+    later = START + 5 * RULES.memory_ms
+    log.apply(tally, 1000, message("node", later))
+    log.apply(tally, 1001, message("node", later))
+    for taken_up in (tally, log.restore()):
+        for number in (0, 999):
+            [(batch, _)] = parse(
+                ENRICHER, [Message(0, 1002 + number, later, json.dumps(message(f"import-{number}", 0)[1][0]).encode())]
+            )
+            assert taken_up.apply(batch).hits == 0
