@@ -1,6 +1,7 @@
 """Numbers that are answers to texts, so that what comes again costs a look into a table. When full, it is emptied."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -46,15 +47,17 @@ class Cache:
             known = len(self)
             _find_all(text, spans, self._slots, self._entries, self._bytes, self._used, len(self._entries), numbers)
         if len(self) > known:
-            self._answers[known : len(self)] = answer([self._question(number) for number in range(known, len(self))])
+            self._answers[known : len(self)] = answer(self._questions(known))
         return self._answers[numbers]
 
-    def _question(self, number: int) -> tuple[str, ...]:
-        where, *ends = self._entries[number, _WHERE:].tolist()
-        return tuple(
-            self._bytes[start:end].tobytes().decode("utf-8", "surrogatepass")
-            for start, end in zip([where, *ends[:-1]], ends, strict=True)
-        )
+    def _questions(self, known: int) -> list[tuple[str, ...]]:
+        """Those that were entered behind the `known`."""
+        entries = self._entries[known : len(self)]
+        first = int(entries[0, _WHERE])
+        text = self._bytes[first : int(self._used[1])].tobytes()
+        rows = (entries[:, _WHERE:] - first).tolist()
+        parts = [[text[start:end] for start, end in pairwise(row)] for row in rows]
+        return [tuple(part.decode("utf-8", "surrogatepass") for part in row) for row in parts]
 
     def _make_room(self, count: int, length: int) -> None:
         """See that `count` more questions fit, with texts of that length."""

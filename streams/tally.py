@@ -4,7 +4,7 @@ A tally is a function of the messages applied to it, in order, and of nothing el
 may therefore be given out again, by this or another worker, and says the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -69,6 +69,9 @@ class Head(msgspec.Struct):
     told_offset: int = -1  #: the rows of messages up to this one have been told
     told_watermark: int = 0  #: the watermark at that message
     corrections: int = 0  #: how many of the message's facts, the last, are of earlier messages
+    base: int = 0  #: what versions of facts have over offsets: in a partition that others' visitors moved to
+    partitions: int = 0  #: how many the topic had
+    grown_from: int = 0  #: how many it had before; 0: as many
 
     def memory_start_ms(self, rules: Rules) -> int:
         """No fact that the broker took before this matters to the messages that follow."""
@@ -110,6 +113,7 @@ class Tally:
         )
         self._told_offset = head.told_offset
         self._recalled = -1
+        self._has_said_nodes = False  #: all of them
 
     def __len__(self) -> int:
         """How much is held: visitors counted, impressions and clicks that others may follow, windows."""
@@ -117,11 +121,12 @@ class Tally:
 
     def apply(self, batch: Batch) -> Applied:
         """Count the next message in."""
+        version = self.head.base + batch.offset
         turned = self._turn(batch.arrived)
         fresh, nodes = redelivery.fresh(batch.lines, self._nodes, batch.arrived)
         batch.keep(fresh)
         hits = self._hits(batch.lines, self._registry.numbers(batch.lines))
-        leaders, corrections = self._attribution.join(hits, batch.offset)
+        leaders, corrections = self._attribution.join(hits, version)
         rulings = self._rule(hits, batch.enriched.signs, leaders)
         verdicts = np.ascontiguousarray(rulings[:, VERDICT])
         duplicates = self._mark(hits, verdicts)
@@ -133,7 +138,7 @@ class Tally:
             duplicates,
             {index: joined(hits.actions[index], leader) for index, leader in leaders.items()},
             self._enricher.fragments.text,
-            batch.offset,
+            version,
         )
         self._attribution.remember(hits, leaders, told.line)
         for correction in corrections:
@@ -143,7 +148,8 @@ class Tally:
         head = self.head
         head.watermark = max(head.watermark, _newest(hits.times, batch.arrived))
         head.offset, head.arrived, head.corrections = batch.offset, batch.arrived, len(corrections)
-        head.nodes = dict(self._nodes) if turned else nodes
+        head.nodes = nodes if self._has_said_nodes and not turned else dict(self._nodes)
+        self._has_said_nodes = True
         self._windows.close(head.watermark, batch.offset)
         lines = [told.text] if len(hits) else []
         lines += [correction.line for correction in corrections]
@@ -153,7 +159,7 @@ class Tally:
         """Take up the count from one message of facts; from all since `memory_start_ms`, in order."""
         if head.offset <= self._recalled:
             return  # a worker that had lost the partition said again what its successor had said
-        self._recalled = head.offset
+        self._recalled, self._has_said_nodes = head.offset, True
         if head.offset > self.head.offset:
             self.head = head
         self._turn(head.arrived)
@@ -163,6 +169,20 @@ class Tally:
         self._recall_corrections(lines.part(count, len(lines)), head)
         self._recall_facts(lines.part(0, count), head)
         self._windows.close(head.watermark, head.offset)
+
+    def inherit(self, head: Head, value: bytes, moved: Callable[[Lines], Array]) -> None:
+        """Take up what one message of another partition's facts says of visitors that have `moved` here.
+
+        They were counted there: here they are known.
+        """
+        self._turn(head.arrived)
+        self._nodes.update(head.nodes)
+        lines = parse_facts(value)
+        count = len(lines) - head.corrections
+        facts, corrections = (part.kept(moved(part)) for part in (lines.part(0, count), lines.part(count, len(lines))))
+        self._recall_corrections(corrections, head, counted=False)
+        self._recall_facts(facts, head, counted=False)
+        self._windows.close(head.watermark, -1)
 
     def tell(self) -> list[Minute]:
         """The window rows that have changed since they were last told."""
@@ -198,7 +218,7 @@ class Tally:
     def _hits(self, lines: Lines, units: Array) -> Hits:
         return Hits.of(lines, units, self._registry.campaigns(units), self._visits)
 
-    def _recall_facts(self, lines: Lines, head: Head) -> None:
+    def _recall_facts(self, lines: Lines, head: Head, counted: bool = True) -> None:
         verdicts = self._enricher.verdicts(lines)
         units = self._registry.recall(lines, verdicts != self._judge.verdict(UNREGISTERED))
         hits = self._hits(lines, units)
@@ -210,18 +230,22 @@ class Tally:
                 self._orders.is_duplicate(hits, index)
         leaders = self._attribution.recall(hits, lines.line)
         self._rates.count(hits, verdicts, duplicates)
+        if not counted:
+            self._windows.know(hits, verdicts, head.arrived)
+            return
         late = self._windows.add(hits, verdicts, duplicates, leaders, head.arrived)
         if head.offset > self._told_offset:
             self._recount(hits, late, head.offset)
 
-    def _recall_corrections(self, lines: Lines, head: Head) -> None:
+    def _recall_corrections(self, lines: Lines, head: Head, counted: bool = True) -> None:
         if not len(lines):
             return
         units = np.array([self._registry.known(unit_of(fact)) for fact in lines.actions.values()])
         hits = self._hits(lines, units)
         for index, fact in hits.actions.items():
             first = self._attribution.recall_correction(hits, index, lines.line(index))
-            self._attribute(fact, first, head.offset)
+            if counted:
+                self._attribute(fact, first, head.offset)
 
     def _attribute(self, fact: Hit, first: bool, offset: int) -> None:
         """Have the minute of a corrected click count it as attributed."""

@@ -66,20 +66,31 @@ class Windows:
 
         `leaders` holds the indexes of clicks that are attributed.
         """
+        places, late = self._add(hits, verdicts, duplicates, arrived_ms, counted=True)
+        for index, hit in hits.actions.items():
+            if places[index] >= 0 and verdicts[index] == _VALID and not duplicates[index]:
+                self._add_action(int(places[index]), hit, index in leaders)
+        return np.flatnonzero(places < 0).tolist() if late else []
+
+    def know(self, hits: Hits, verdicts: Array, arrived_ms: int) -> None:
+        """Know visitors whose requests, which the broker took at `arrived_ms`, were counted elsewhere."""
+        self._add(hits, verdicts, np.zeros(len(hits), bool), arrived_ms, counted=False)
+
+    def _add(
+        self, hits: Hits, verdicts: Array, duplicates: Array, arrived_ms: int, *, counted: bool
+    ) -> tuple[Array, int]:
+        """Which window each hit is of (-1: it is out of time), and how many are out of time."""
         for table in (self._open, self._visitors, self._invalid):
             table.make_room(len(hits))
         places = np.empty(len(hits), np.int64)
         late = _add(
             hits.times, hits.kinds, hits.units, hits.visitors, verdicts, duplicates,
-            self._closed_before_ms, arrived_ms + AHEAD_MS, places,
+            self._closed_before_ms, arrived_ms + AHEAD_MS, counted, places,
             self._open.slots, self._open.rows, self._open.size,
             self._visitors.slots, self._visitors.rows, self._visitors.size,
             self._invalid.slots, self._invalid.rows, self._invalid.size,
         )  # fmt: skip
-        for index, hit in hits.actions.items():
-            if places[index] >= 0 and verdicts[index] == _VALID and not duplicates[index]:
-                self._add_action(int(places[index]), hit, index in leaders)
-        return np.flatnonzero(places < 0).tolist() if late else []
+        return places, late
 
     def attribute(self, minute_ms: int, unit: int) -> bool:
         """A click that was counted has found its impression; False where its minute is closed."""
@@ -170,7 +181,7 @@ class Windows:
 @compiled
 def _add(
     times: Array, kinds: Array, units: Array, visitors: Array, verdicts: Array, duplicates: Array,
-    earliest: int, latest: int, places: Array,
+    earliest: int, latest: int, counted: bool, places: Array,
     slots: Array, windows: Array, size: Array,
     visitor_slots: Array, visitor_rows: Array, visitor_size: Array,
     invalid_slots: Array, invalid_rows: Array, invalid_size: Array,
@@ -185,6 +196,10 @@ def _add(
         window = enter(slots, windows, size, times[index] // MINUTE_MS, units[index])
         places[index] = window
         row = windows[window]
+        if not counted:
+            if kinds[index] < CLICK and verdicts[index] == _VALID and visitors[index] != 0:
+                enter(visitor_slots, visitor_rows, visitor_size, window, visitors[index])
+            continue
         row[_CHANGED] = 1
         if kinds[index] >= CLICK:
             continue

@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import faust
 import msgspec
@@ -21,14 +21,16 @@ from faust.types import TP
 from setproctitle import setproctitle
 
 from pixeltally import metrics, topics
+from pixeltally.errors import Refused
 from pixeltally.hit import Dead
 from pixeltally.process import say_ready
 from pixeltally.settings import Settings
 from streams.batch import Batch, Message, parse, together
 from streams.enrich import Enricher
+from streams.facts_topic import HEAD
 from streams.outlet import Outlet, Sent
 from streams.poison import Poison, Poisoned
-from streams.restore import HEAD, restore
+from streams.restore import restore
 from streams.tally import Tally
 from streams.warm import warm
 
@@ -38,9 +40,9 @@ log = logging.getLogger("streams")
 TAKE_MESSAGES = 200
 TAKE_S = 0.1
 
-#: What glibc calls the settings from which sizes on it asks the system for memory, and gives it back.
-_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
-KEPT_BYTES = 64 << 20
+#: glibc's names of how many heaps there are, and from which size on it asks for memory apart, and gives it back.
+_ARENA_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1
+KEPT_BYTES = 32 << 20
 
 #: How often the rows of open minutes are told.
 TELL_S = 1.0
@@ -72,8 +74,9 @@ def _keep_memory() -> None:
     """Have freed memory kept for the next message: glibc would give it back, and take each page anew (10 % of CPU)."""
     with suppress(AttributeError, OSError):
         mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_ARENA_MAX, 1)
         mallopt(_MMAP_THRESHOLD, KEPT_BYTES)
-        mallopt(_TRIM_THRESHOLD, KEPT_BYTES)
+        mallopt(_TRIM_THRESHOLD, 2 * KEPT_BYTES)
 
 
 class Sparse(logging.Filter):
@@ -208,8 +211,7 @@ class Worker:
         try:
             self._poison.note(lines, dead)
         except Poisoned as poisoned:
-            log.critical("%s", poisoned)
-            os._exit(1)  # with this one line: nothing is held that the facts don't hold
+            _end(str(poisoned))
 
     def _measure(self, partition: int, tally: Tally) -> None:
         end = self._app.consumer.highwater(TP(topics.HITS, partition))
@@ -220,8 +222,11 @@ class Worker:
     async def _tally(self, partition: int) -> Tally:
         tally = self._tallies.get(partition)
         if tally is None:
-            with timed("restore"):
-                tally = await asyncio.to_thread(restore, self._settings, self._enricher, partition)
+            try:
+                with timed("restore"):
+                    tally = await asyncio.to_thread(restore, self._settings, self._enricher, partition)
+            except Refused as refused:
+                _end(str(refused))
             self._tallies[partition] = tally
         return tally
 
@@ -234,6 +239,12 @@ def timed(step: str) -> Iterator[None]:
         yield
     finally:
         metrics.STREAMS_STEP.labels(step).inc(time.perf_counter() - began)
+
+
+def _end(why: str) -> NoReturn:
+    """End the process, with this one line: nothing is held that the facts don't hold."""
+    log.critical("%s", why)
+    os._exit(1)
 
 
 def _message(message: Any) -> Message:

@@ -11,7 +11,8 @@ from pixeltally import topics
 from pixeltally.settings import Settings
 from streams.batch import Message, parse
 from streams.enrich import Enricher
-from streams.restore import HEAD, restore
+from streams.facts_topic import HEAD
+from streams.restore import restore
 from streams.tally import Head, Rules, Tally
 
 

@@ -2,6 +2,8 @@
 
 import json
 import uuid
+from collections import defaultdict
+from dataclasses import replace
 from decimal import Decimal
 
 import msgspec
@@ -10,10 +12,13 @@ import recount
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pixeltally.errors import Refused
 from pixeltally.hit import Fact
+from pixeltally.partition import key, partitions
 from pixeltally.settings import Settings
 from streams.batch import Message, parse
 from streams.enrich import Enricher
+from streams.growth import Growth, growth
 from streams.tally import Head, Rules, Tally
 
 RULES = Rules(
@@ -69,27 +74,29 @@ def traffic(draw):
 
 
 class Log:
-    """What workers give out: the facts topic and the rows told, as a sink keeps them."""
+    """What workers give out of a partition: its facts and the rows told, as a sink keeps them."""
 
-    def __init__(self):
+    def __init__(self, partition=0, rules=RULES):
+        self.partition = partition
+        self.rules = rules
         self.facts = []
         self.rows = {}
 
     def restore(self):
         """A tally as `streams.restore` makes it."""
         if not self.facts:
-            return Tally(0, RULES, ENRICHER, Head(-1, 0, 0))
+            return Tally(self.partition, self.rules, ENRICHER, Head(-1, 0, 0))
         last = decoded(self.facts[-1][0])
-        tally = Tally(0, RULES, ENRICHER, last)
+        tally = Tally(self.partition, self.rules, ENRICHER, last)
         for head, value in self.facts:
-            if decoded(head).arrived >= last.memory_start_ms(RULES):
+            if decoded(head).arrived >= last.memory_start_ms(self.rules):
                 tally.recall(decoded(head), value)
         return tally
 
     def apply(self, tally, offset, message):
         arrived, hits = message
         value = b"\n".join(json.dumps(hit).encode() for hit in hits)
-        [(batch, dead)] = parse(ENRICHER, [Message(0, offset, arrived, value)])
+        [(batch, dead)] = parse(ENRICHER, [Message(self.partition, offset, arrived, value)])
         assert not dead
         facts = tally.apply(batch).facts
         self.facts.append((msgspec.json.encode(tally.head), facts))
@@ -128,21 +135,21 @@ def test_counts_equal_the_recount_through_crashes_and_two_workers_at_once(messag
             log.tell(stale)
     log.tell(log.restore())
     log.tell(tally)
-    check(log, messages)
+    check([log], messages, RULES)
 
 
-def check(log, messages):
+def check(logs, messages, rules):
     expected = recount.judge(
         messages,
-        RULES.duplicate_window_ms,
-        RULES.attribution_window_ms,
-        RULES.memory_ms,
-        advertisers=RULES.advertisers,
-        max_units=RULES.max_units,
+        rules.duplicate_window_ms,
+        rules.attribution_window_ms,
+        rules.memory_ms,
+        advertisers=rules.advertisers,
+        max_units=rules.max_units,
         rule=lambda hit: "non-browser" if hit["user_agent"] else "valid",
     )
     given_out = {}
-    for _, value in log.facts:
+    for _, value in (each for log in logs for each in log.facts):
         for fact in facts_of(value):
             found = (fact.verdict, fact.duplicate, fact.impression_id if fact.kind == "click" else fact.click_id)
             known = given_out.get(fact.id)
@@ -152,13 +159,17 @@ def check(log, messages):
                 given_out[fact.id] = (fact.version, found)
     given_out = {id: found for id, (_, found) in given_out.items()}
     assert given_out == {id: found[1:] for id, found in expected.items()}
-    late = {(minute, unit) for minute, unit, is_late in log.rows if is_late}
-    told = {(minute, unit): row for (minute, unit, is_late), row in log.rows.items() if not is_late}
+    late = {(minute, unit) for log in logs for minute, unit, is_late in log.rows if is_late}
+    told = defaultdict(list)
+    for log in logs:
+        for (minute, unit, is_late), row in log.rows.items():
+            if not is_late:
+                told[minute, unit].append(row)
     counts = recount.minutes(expected)
     for place, row in counts.items():
         if place not in late:
-            found = {name: getattr(told[place], name) for name in row}
-            assert found | {"revenue": Decimal(found["revenue"])} == row, place
+            found = {name: sum(Decimal(getattr(part, name)) for part in told[place]) for name in row}
+            assert found == row, place
     assert set(told) | late == set(counts)
     assert late <= out_of_time(messages, expected)
 
@@ -203,6 +214,76 @@ def test_an_old_log_between_two_requests_does_not_make_both_count():
     assert duplicates(2, START + 59_999) == [True]
     assert duplicates(3, day + 119_999, day + 120_000, day + 120_001) == [True, False, True]
     assert duplicates(4, START + 60_000) == [False]
+
+
+GROWTH = Growth(1, 3)
+MANY_UNITS = replace(RULES, max_units=1000)
+
+
+def grown(log, parent, began):
+    """The tally of a partition that others' visitors have moved to, as `streams.restore` makes it."""
+    if log.facts:
+        head = decoded(log.facts[-1][0])
+    else:
+        theirs = decoded(parent.facts[-1][0])
+        head = Head(-1, min(theirs.arrived, began), theirs.watermark, told_watermark=theirs.told_watermark, base=1000)
+    start = head.memory_start_ms(MANY_UNITS)
+    tally = Tally(log.partition, MANY_UNITS, ENRICHER, head)
+    for raw, value in parent.facts:
+        if start <= decoded(raw).arrived < began:
+            tally.inherit(decoded(raw), value, lambda lines: GROWTH.moved(lines, log.partition))
+    for raw, value in log.facts:
+        if decoded(raw).arrived >= start:
+            tally.recall(decoded(raw), value)
+    return tally
+
+
+@settings(max_examples=200, deadline=None)
+@given(traffic(), traffic(), st.data())
+def test_counts_equal_the_recount_where_visitors_move_to_more_partitions(before, after, data):
+    for _, hits in (*before, *after):
+        for hit in hits:  # an order is one visitor's: within a partition it converts once
+            hit |= {"order": hit["order"] and f"{hit['order']} of {hit['visitor']}"} if "order" in hit else {}
+    shift = before[-1][0] + 1 - START
+    after = [
+        (arrived + shift, [hit | {"ts": hit["ts"] + shift, "node": "c" + hit["node"]} | other(hit) for hit in hits])
+        for arrived, hits in after
+    ]
+    if data.draw(st.booleans()):  # what was not acknowledged is shipped again, to where it belongs now
+        after.insert(0, (after[0][0] - 1, before[-1][1]))
+    logs = [Log(partition, MANY_UNITS) for partition in range(GROWTH.after)]
+    tallies = {0: logs[0].restore()}
+    for offset, message in enumerate(before):
+        logs[0].apply(tallies[0], offset, message)
+        if data.draw(st.booleans()):
+            logs[0].tell(tallies[0])
+    for offset, (arrived, hits) in enumerate(after):
+        keys = [key(hit["advertiser"], hit["campaign"], hit["visitor"]) for hit in hits]
+        for log in logs:
+            if log.partition not in tallies or data.draw(st.integers(0, 3)) == 0:
+                is_old = log.partition == 0
+                tallies[log.partition] = log.restore() if is_old else grown(log, logs[0], after[0][0])
+            here = [hit for hit, to in zip(hits, partitions(keys, GROWTH.after), strict=True) if to == log.partition]
+            log.apply(tallies[log.partition], offset + (len(before) if log.partition == 0 else 0), (arrived, here))
+            if data.draw(st.booleans()):
+                log.tell(tallies[log.partition])
+    for log in logs:
+        log.tell(tallies[log.partition])
+    check(logs, before + after, MANY_UNITS)
+
+
+def other(hit):
+    """What makes it another hit."""
+    return {"id": str(uuid.uuid5(uuid.NAMESPACE_OID, "c" + hit["id"]))}
+
+
+def test_growth_is_refused_where_counts_can_not_be_carried_over():
+    assert growth([4, 0, 4], 4) is None
+    assert growth([2, 4, 0], 4) == Growth(2, 4)
+    with pytest.raises(Refused, match=r"from 4 partitions to 6.* to 8 partitions"):
+        growth([4], 6)
+    with pytest.raises(Refused, match="again, from 2 by 4 to 8"):
+        growth([2, 4], 8)
 
 
 def test_a_line_that_is_no_hit_goes_to_the_dead_and_the_others_count():
