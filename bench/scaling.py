@@ -18,6 +18,9 @@ WINDOWS_MS = 110_000
 
 OPEN_VISITORS = 1_000_000
 
+#: So many messages are taken apart, line by line.
+SMALL_MESSAGES = 20
+
 _MINUTE_MS = 60_000
 
 Messages = list[tuple[int, bytes]]
@@ -74,6 +77,15 @@ def two_workers(servers: str, folder: Path, one: Burst) -> list[Row]:
         ),
         Row("two workers, hits/s/core", f"{two.per_core:,.0f}", f"one × {two.per_core / one.per_core:.2f}", "≥ × 0.9"),
     ]
+
+
+def small_messages(servers: str, folder: Path, hits: Messages) -> list[Row]:
+    """What a message costs that holds one hit, as at low traffic."""
+    say("messages of one line …")
+    lines = [(place, line) for place, value in hits[:SMALL_MESSAGES] for line in value.split(b"\n")]
+    with workers.started(servers, folder) as crew:
+        small = crew.take(lines, len(lines))
+    return [Row("CPU a message of one line", f"{1e6 / small.per_core:.0f} µs")]
 
 
 def recovery(servers: str, folder: Path) -> list[Row]:

@@ -52,7 +52,10 @@ def main(rounds: int, seconds: int, most: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with _broker(folder) as servers:
-            ours, rows = _against_peers(servers, folder, rounds, seconds)
+            say("making hits …")
+            hits = scaling.burst()
+            ours, rows = _against_peers(servers, folder, hits, rounds, seconds)
+            rows += scaling.small_messages(servers, folder, hits)
             rows += scaling.curve(servers, folder, most)
             rows += scaling.two_workers(servers, folder, ours)
             rows += scaling.recovery(servers, folder)
@@ -79,9 +82,9 @@ def _broker(folder: Path) -> Iterator[str]:
         yield servers
 
 
-def _against_peers(servers: str, folder: Path, rounds: int, seconds: int) -> tuple[workers.Burst, list[Row]]:
-    say("making hits …")
-    hits = scaling.burst()
+def _against_peers(
+    servers: str, folder: Path, hits: scaling.Messages, rounds: int, seconds: int
+) -> tuple[workers.Burst, list[Row]]:
     engines.fill(servers, [value for _, value in hits[: PEERS_HITS // MESSAGE_LINES]])
     peers = engines.engines(servers, folder)
     ours: list[workers.Burst] = []

@@ -9,17 +9,25 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 def consume(servers: str, topic: str) -> Iterator[dict[str, Any]]:
     """Every line of a topic, so far: partition by partition, in order."""
+    for messages in partitions(servers, topic):
+        for _, value in messages:
+            yield from map(json.loads, value.splitlines())
+
+
+def partitions(servers: str, topic: str) -> Iterator[list[tuple[int, bytes]]]:
+    """The messages of each partition of a topic, so far: when the broker took it in epoch milliseconds, value."""
     consumer = Consumer({"bootstrap.servers": servers, "group.id": "test", "enable.auto.commit": False})
-    for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
+    for number in sorted(consumer.list_topics(topic, timeout=10).topics[topic].partitions):
         end = _end(consumer, TopicPartition(topic, number))
         consumer.assign([TopicPartition(topic, number, 0)])
-        offset = -1
+        messages, offset = [], -1
         while offset < end - 1:
             message = consumer.poll(10)
             assert message
             assert not message.error()
             offset = message.offset()
-            yield from map(json.loads, message.value().splitlines())
+            messages.append((message.timestamp()[1], message.value()))
+        yield messages
     consumer.close()
 
 

@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from facts import client
 from processes import start_clickhouse, wait_until
 from stream_traffic import Traffic, rule
+from topic_lines import partitions
 
 from pixeltally import topics
 from pixeltally.settings import Settings
@@ -172,29 +173,14 @@ def oracle(servers):
     """The naive recount of all that stands in the topic: facts by id, and minutes."""
     facts, minutes = {}, defaultdict(lambda: dict.fromkeys(COLUMNS, 0))
     windows_ms = [int(seconds) * 1000 for seconds in WINDOWS.values()]
-    for messages in partition_messages(servers):
-        found = recount.judge(messages, *windows_ms, MEMORY_MS, rule=rule)
+    for messages in partitions(servers, topics.HITS):
+        hits = [(arrived, recount.lines(value)) for arrived, value in messages]
+        found = recount.judge(hits, *windows_ms, MEMORY_MS, rule=rule)
         facts.update(found)
         for place, row in recount.minutes(found).items():
             for name in COLUMNS:  # a partition holds whole visitors
                 minutes[place][name] += row[name]
     return facts, dict(minutes)
-
-
-def partition_messages(servers):
-    """Of each partition: [(when the broker took a message, its hits)]."""
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": "oracle", "enable.auto.commit": False})
-    for partition in range(PARTITIONS):
-        place = TopicPartition(topics.HITS, partition, 0)
-        _, end = consumer.get_watermark_offsets(place, timeout=10)
-        consumer.assign([place])
-        messages = []
-        while len(messages) < end:
-            for message in consumer.consume(500, timeout=1):
-                assert not message.error()
-                messages.append((message.timestamp()[1], recount.lines(message.value())))
-        yield messages
-    consumer.close()
 
 
 def expect_exactly(url, workers, expected):

@@ -243,7 +243,8 @@ def grown(log, parent, began):
 def test_counts_equal_the_recount_where_visitors_move_to_more_partitions(before, after, data):
     for _, hits in (*before, *after):
         for hit in hits:  # an order is one visitor's: within a partition it converts once
-            hit |= {"order": hit["order"] and f"{hit['order']} of {hit['visitor']}"} if "order" in hit else {}
+            if hit.get("order"):
+                hit["order"] += f" of {hit['visitor']}"
     shift = before[-1][0] + 1 - START
     after = [
         (arrived + shift, [hit | {"ts": hit["ts"] + shift, "node": "c" + hit["node"]} | other(hit) for hit in hits])
