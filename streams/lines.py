@@ -7,7 +7,26 @@ msgspec. Fields may stand in any order; it looks for them in the order of a fact
 import numpy as np
 
 from streams import columns
-from streams.compiled import Array, Number, byte, compiled, first_byte, load
+from streams.compiled import Array, Number, byte, compiled, load
+from streams.json_text import (
+    CLOSE_LIST,
+    CLOSE_OBJECT,
+    COLON,
+    COMMA,
+    DASH,
+    LINE_END,
+    OPEN_LIST,
+    OPEN_OBJECT,
+    QUOTE,
+    behind_digits,
+    behind_name,
+    behind_text,
+    behind_texts,
+    eight_hex,
+    fits,
+    skip,
+    whole_number,
+)  # fmt: skip
 from streams.sense import EARLIEST_MS, MOST_BYTES
 
 #: What a field's value must be, beside its row. Texts of `_NAME` are names or empty; `_EMPTY` must be.
@@ -75,122 +94,16 @@ _TYPES = np.array([each for _, each, _, _ in _FIELDS])
 _ROWS = np.array([row for _, _, row, _ in _FIELDS])
 _KIND_LENGTHS, _KIND_A, _KIND_B, _KIND_BITS_A, _KIND_BITS_B = _words(('impression"', 'open"', 'view"'))
 
-#: 1: may stand in a name; 2: may begin one.
-_IN_NAME = np.zeros(256, np.uint8)
-for _letter in b"abcdefghijklmnopqrstuvwxyz0123456789":
-    _IN_NAME[_letter] = 2
-for _letter in b"._-":
-    _IN_NAME[_letter] = 1
-
-_LONGEST_NAME = 64
-
-_ONES, _HIGHS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
-_QUOTES, _BACKSLASHES, _SPACES, _ZEROS, _SIXES = (np.uint64(each) * _ONES for each in (0x22, 0x5C, 0x20, 0x30, 6))
-_LOWER_HALVES, _UPPER_HALVES = (np.uint64(each) * _ONES for each in (0x0F, 0xF0))
-_TENS = np.array([10**power for power in range(8)], np.uint64)
-
-_SPACE, _QUOTE, _COMMA, _DASH, _ZERO, _COLON = 32, 34, 44, 45, 48, 58
-_OPEN_LIST, _CLOSE_LIST, _OPEN_OBJECT, _CLOSE_OBJECT, _LINE_END = 91, 93, 123, 125, 10
-
-
-@compiled
-def _skip(text: Array, at: Number) -> Number:
-    """Behind spaces."""
-    while byte(text, at) == _SPACE:
-        at += 1
-    return at
-
-
-@compiled
-def _behind_text(text: Array, at: int) -> int:
-    """Behind the quote that ends a string whose first byte is at `at`; -1 where a backslash or control comes first."""
-    while True:
-        word = load(text, at)
-        quotes, slashes = word ^ _QUOTES, word ^ _BACKSLASHES
-        found = ((quotes - _ONES) & ~quotes) | ((slashes - _ONES) & ~slashes) | ((word - _SPACES) & ~word)
-        found &= _HIGHS
-        if found:
-            stop = at + first_byte(np.uint64(found))
-            return stop + 1 if byte(text, stop) == _QUOTE else -1
-        at += 8
-
-
-@compiled
-def _behind_name(text: Array, at: int) -> int:
-    """As `_behind_text`, for a name, which may be empty."""
-    start = at
-    while _IN_NAME[byte(text, at)]:
-        at += 1
-    good = (
-        byte(text, at) == _QUOTE and at - start <= _LONGEST_NAME and (at == start or _IN_NAME[byte(text, start)] == 2)
-    )
-    return at + 1 if good else -1
-
-
-@compiled
-def _behind_digits(text: Array, at: int) -> Number:
-    """Behind a whole number that is not negative, of at most twenty digits; -1 where there is none."""
-    start = at
-    while True:
-        word = load(text, at)
-        # Of bytes that are digits, neither they nor six more have another upper half.
-        others = ((word ^ _ZEROS) | ((word + _SIXES) ^ _ZEROS)) & _UPPER_HALVES
-        if others:
-            break
-        at += 8
-    end = at + first_byte(np.uint64(others))
-    if end == start or end - start > 20 or (byte(text, start) == _ZERO and end - start > 1):
-        return -1
-    return end
-
-
-@compiled
-def _eight_digits(word: Number) -> Number:
-    """The number that eight digits are, the first of which is the word's lowest byte."""
-    word = (word & _LOWER_HALVES) * np.uint64(2561) >> np.uint64(8)
-    word = (word & np.uint64(0x00FF00FF00FF00FF)) * np.uint64(6553601) >> np.uint64(16)
-    return (word & np.uint64(0x0000FFFF0000FFFF)) * np.uint64(42949672960001) >> np.uint64(32)
-
-
-@compiled
-def _number(text: Array, start: int, end: int) -> Number:
-    value, at = np.uint64(0), start
-    while at + 8 <= end:
-        value = value * np.uint64(100_000_000) + _eight_digits(load(text, at))
-        at += 8
-    if at < end:
-        rest = end - at
-        # Zeros before the digits that are left.
-        word = load(text, at) << np.uint64(64 - 8 * rest) | _ZEROS >> np.uint64(8 * rest)
-        value = value * _TENS[rest] + _eight_digits(word)
-    return value
-
-
-@compiled
-def _eight_hex(word: Number) -> Number:
-    """The number that eight lower-case hexadecimal digits are; all ones where they are none."""
-    halves = (word & _LOWER_HALVES) + np.uint64(9) * (word >> np.uint64(6) & _ONES)
-    letters = (halves + _SIXES) >> np.uint64(4) & _ONES
-    if halves & _UPPER_HALVES or halves + _ZEROS + np.uint64(39) * letters != word:
-        return np.uint64(0xFFFFFFFFFFFFFFFF)
-    pairs = (halves << np.uint64(4) | halves >> np.uint64(8)) & np.uint64(0x00FF00FF00FF00FF)
-    return (
-        (pairs & np.uint64(0xFF)) << np.uint64(24)
-        | (pairs >> np.uint64(16) & np.uint64(0xFF)) << np.uint64(16)
-        | (pairs >> np.uint64(32) & np.uint64(0xFF)) << np.uint64(8)
-        | pairs >> np.uint64(48)
-    )
-
 
 @compiled
 def _behind_id(text: Array, at: int, out: Array, index: int) -> int:
-    dashes = byte(text, at + 8) == byte(text, at + 13) == byte(text, at + 18) == byte(text, at + 23) == _DASH
-    if not dashes or byte(text, at + 36) != _QUOTE:
+    dashes = byte(text, at + 8) == byte(text, at + 13) == byte(text, at + 18) == byte(text, at + 23) == DASH
+    if not dashes or byte(text, at + 36) != QUOTE:
         return -1
     four = np.uint64(0xFFFFFFFF)
-    first, fourth = _eight_hex(load(text, at)), _eight_hex(load(text, at + 28))
-    second = _eight_hex(load(text, at + 9) & four | load(text, at + 14) << np.uint64(32))
-    third = _eight_hex(load(text, at + 19) & four | load(text, at + 24) << np.uint64(32))
+    first, fourth = eight_hex(load(text, at)), eight_hex(load(text, at + 28))
+    second = eight_hex(load(text, at + 9) & four | load(text, at + 14) << np.uint64(32))
+    third = eight_hex(load(text, at + 19) & four | load(text, at + 24) << np.uint64(32))
     if (first | second | third | fourth) > four:
         return -1
     out[columns.ID_HIGH, index] = np.int64(first << np.uint64(32) | second)
@@ -206,35 +119,6 @@ def _behind_kind(text: Array, at: int, out: Array, index: int) -> Number:
         if not differs:
             out[columns.KIND, index] = kind
             return at + _KIND_LENGTHS[kind]
-    return -1
-
-
-@compiled
-def _behind_texts(text: Array, at: int, close: int, keyed: bool) -> Number:
-    """Behind a list of strings, or an object of them, that ends with `close`."""
-    at = _skip(text, at)
-    if byte(text, at) == close:
-        return at + 1
-    while byte(text, at) == _QUOTE:
-        at = _behind_text(text, at + 1)
-        if at < 0:
-            return -1
-        at = _skip(text, at)
-        if keyed:
-            if byte(text, at) != _COLON:
-                return -1
-            at = _skip(text, at + 1)
-            if byte(text, at) != _QUOTE:
-                return -1
-            at = _behind_text(text, at + 1)
-            if at < 0:
-                return -1
-            at = _skip(text, at)
-        if byte(text, at) == close:
-            return at + 1
-        if byte(text, at) != _COMMA:
-            return -1
-        at = _skip(text, at + 1)
     return -1
 
 
@@ -256,8 +140,8 @@ def _behind_quoted(text: Array, at: int, kind: int, out: Array, row: int, index:
     if kind == _KIND:
         return _behind_kind(text, at, out, index)
     if kind == _EMPTY:
-        return at + 1 if byte(text, at) == _QUOTE else -1
-    behind = _behind_name(text, at) if kind == _NAME else _behind_text(text, at)
+        return at + 1 if byte(text, at) == QUOTE else -1
+    behind = behind_name(text, at) if kind == _NAME else behind_text(text, at)
     if behind > 0 and kind != _OTHER:
         out[row, index] = at
         out[row + 1, index] = behind - 1
@@ -265,29 +149,23 @@ def _behind_quoted(text: Array, at: int, kind: int, out: Array, row: int, index:
 
 
 @compiled
-def _fits(text: Array, start: int, end: int, number: Number) -> bool:
-    """Whether 19 or 20 digits are really the number that came of them, in 64 bits."""
-    return end - start == 19 or bool(byte(text, start) == _ZERO + 1 and number >= np.uint64(10**19))
-
-
-@compiled
 def _behind_value(text: Array, at: Number, kind: Number, out: Array, row: Number, index: int) -> Number:
     """Behind a field's value, which is put into its row; -1 where it is not what it must be."""
     if kind in (_INTEGER, _NUMBER, _UNSIGNED):
-        behind = _behind_digits(text, at)
+        behind = behind_digits(text, at)
         if behind > 0 and kind != _NUMBER:
-            number = _number(text, at, behind)
-            if behind - at > 18 and not (kind == _UNSIGNED and _fits(text, at, behind, number)):
+            number = whole_number(text, at, behind)
+            if behind - at > 18 and not (kind == _UNSIGNED and fits(text, at, behind, number)):
                 return -1
             out[row, index] = np.int64(number)
         return behind
     if kind == _FLAG:
         return _behind_word(text, at, out, row, index)
     if kind == _TEXTS:
-        return _behind_texts(text, at + 1, _CLOSE_LIST, False) if byte(text, at) == _OPEN_LIST else -1
+        return behind_texts(text, at + 1, CLOSE_LIST, False) if byte(text, at) == OPEN_LIST else -1
     if kind == _OBJECT:
-        return _behind_texts(text, at + 1, _CLOSE_OBJECT, True) if byte(text, at) == _OPEN_OBJECT else -1
-    return _behind_quoted(text, at + 1, kind, out, row, index) if byte(text, at) == _QUOTE else -1
+        return behind_texts(text, at + 1, CLOSE_OBJECT, True) if byte(text, at) == OPEN_OBJECT else -1
+    return _behind_quoted(text, at + 1, kind, out, row, index) if byte(text, at) == QUOTE else -1
 
 
 @compiled
@@ -304,27 +182,27 @@ def _field(text: Array, at: int, expected: int) -> Number:
 @compiled
 def _brace(text: Array, at: Number, out: Array, index: int) -> Number:
     """Where the brace stands that ends the line at `at`; -1 where it is not read."""
-    if byte(text, at) != _OPEN_OBJECT:
+    if byte(text, at) != OPEN_OBJECT:
         return -1
     field, seen = -1, 0
-    at = _skip(text, at + 1)
-    while byte(text, at) == _QUOTE:
+    at = skip(text, at + 1)
+    while byte(text, at) == QUOTE:
         field = _field(text, at + 1, field + 1)
         if field < 0 or seen >> field & 1:
             return -1
         seen |= 1 << field
-        at = _skip(text, at + 1 + _LENGTHS[field])
-        if byte(text, at) != _COLON:
+        at = skip(text, at + 1 + _LENGTHS[field])
+        if byte(text, at) != COLON:
             return -1
-        at = _behind_value(text, _skip(text, at + 1), _TYPES[field], out, _ROWS[field], index)
+        at = _behind_value(text, skip(text, at + 1), _TYPES[field], out, _ROWS[field], index)
         if at < 0:
             return -1
-        at = _skip(text, at)
-        if byte(text, at) == _CLOSE_OBJECT:
+        at = skip(text, at)
+        if byte(text, at) == CLOSE_OBJECT:
             return at if seen & _REQUIRED == _REQUIRED else -1
-        if byte(text, at) != _COMMA:
+        if byte(text, at) != COMMA:
             return -1
-        at = _skip(text, at + 1)
+        at = skip(text, at + 1)
     return -1
 
 
@@ -344,7 +222,7 @@ def count(text: Array, end: int) -> int:
     """How many lines there are at most up to `end`."""
     lines = 1
     for at in range(end):
-        lines += byte(text, at) == _LINE_END
+        lines += byte(text, at) == LINE_END
     return lines
 
 
@@ -356,18 +234,18 @@ def read(text: Array, end: int, latest_ms: int, out: Array) -> tuple[int, int]:
     """
     count = at = unread = 0
     while at < end:
-        if byte(text, at) == _LINE_END:
+        if byte(text, at) == LINE_END:
             at += 1
             continue
         out[columns.START, count] = at
         brace = _brace(text, at, out, count)
         if brace > 0:
-            at = _skip(text, brace + 1)
-        if brace > 0 and (at == end or byte(text, at) == _LINE_END) and _makes_sense(out, count, brace, latest_ms):
+            at = skip(text, brace + 1)
+        if brace > 0 and (at == end or byte(text, at) == LINE_END) and _makes_sense(out, count, brace, latest_ms):
             out[columns.END, count] = brace
         else:
             unread += 1
-        while at < end and byte(text, at) != _LINE_END:
+        while at < end and byte(text, at) != LINE_END:
             at += 1
         count += 1
     return count, unread
