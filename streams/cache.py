@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from streams.compiled import PADDING, Array, Number, compiled, copy, load
+from streams.compiled import PADDING, Array, Number, compiled, copy, inlined, load
 
 #: Gives a row of numbers for each question, which has as many texts as the cache was made for.
 Answer = Callable[[list[tuple[str, ...]]], Sequence[Sequence[int]]]
@@ -88,7 +88,7 @@ def _has_room(spans: Array, entries: Array, known: Array, used: Array, most: int
     return bool(used[0] + spans.shape[1] <= min(most, len(entries)) and used[1] + length + 8 <= len(known))
 
 
-@compiled
+@inlined
 def _hash(text: Array, spans: Array, number: int) -> Number:
     mixed = np.uint64(0)
     for part in range(0, spans.shape[0], 2):
@@ -100,19 +100,19 @@ def _hash(text: Array, spans: Array, number: int) -> Number:
     return np.int64(mixed)
 
 
-@compiled
+@inlined
 def _word(text: Array, at: int, end: int) -> Number:
     """Eight bytes of a text; behind its end zeros."""
     word = load(text, at)
     return word if end - at >= 8 else word & ((np.uint64(1) << np.uint64(8 * (end - at))) - np.uint64(1))
 
 
-@compiled
-def _is_entry(text: Array, spans: Array, number: int, entry: Array, known: Array) -> bool:
+@inlined
+def _is_entry(text: Array, spans: Array, number: int, entries: Array, entry: Number, known: Array) -> bool:
     """Whether an entry holds a question's texts."""
-    where = entry[_WHERE]
-    for part in range(entry.size - _ENDS):
-        start, end, behind = spans[2 * part, number], spans[2 * part + 1, number], entry[_ENDS + part]
+    where = entries[entry, _WHERE]
+    for part in range(entries.shape[1] - _ENDS):
+        start, end, behind = spans[2 * part, number], spans[2 * part + 1, number], entries[entry, _ENDS + part]
         if behind - where != end - start:
             return False
         for at in range(start, end, 8):
@@ -123,14 +123,15 @@ def _is_entry(text: Array, spans: Array, number: int, entry: Array, known: Array
 
 
 @compiled
-def _add(text: Array, spans: Array, number: int, entry: Array, known: Array, used: Array) -> None:
+def _add(text: Array, spans: Array, number: int, entries: Array, known: Array, used: Array) -> None:
     """Make an entry of a question's texts."""
+    entry = used[0]
     used[0] += 1
-    entry[_WHERE] = used[1]
-    for part in range(entry.size - _ENDS):
+    entries[entry, _WHERE] = used[1]
+    for part in range(entries.shape[1] - _ENDS):
         start = spans[2 * part, number]
         used[1] = copy(known, used[1], text, start, spans[2 * part + 1, number] - start)
-        entry[_ENDS + part] = used[1]
+        entries[entry, _ENDS + part] = used[1]
 
 
 @compiled
@@ -149,9 +150,9 @@ def _find_all(
                 found = used[0]
                 slots[at] = found + 1
                 entries[found, _HASH] = hashed
-                _add(text, spans, number, entries[found], known, used)
+                _add(text, spans, number, entries, known, used)
                 break
-            if entries[found, _HASH] == hashed and _is_entry(text, spans, number, entries[found], known):
+            if entries[found, _HASH] == hashed and _is_entry(text, spans, number, entries, found, known):
                 break
             at = (at + 1) & (slots.size - 1)
         out[number] = found

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from streams.compiled import Array, compiled
+from streams.compiled import Array, compiled, inlined
 from streams.hits import Hits
 from streams.table import Table, enter, find
 from streams.visits import OLDER
@@ -68,7 +68,7 @@ def _without(pixels: Array, others: Sequence[int]) -> Array:
     return rest
 
 
-@compiled
+@inlined
 def _is_near(rows: Array, row: int, slots: Array, others: Array, ts: int, window_ms: int) -> bool:
     """Whether a counted request of the pixel in this row is near in time."""
     last = rows[row, LAST]
@@ -83,7 +83,7 @@ def _is_near(rows: Array, row: int, slots: Array, others: Array, ts: int, window
     return False
 
 
-@compiled
+@inlined
 def _count(rows: Array, row: int, slots: Array, others: Array, size: Array, ts: int, window_ms: int) -> None:
     """Remember a counted request of the pixel in this row."""
     last = rows[row, LAST]

@@ -5,7 +5,7 @@ A function that is called `behind_…` gives the place behind what it expects, a
 
 import numpy as np
 
-from streams.compiled import Array, Number, byte, compiled, first_byte, load
+from streams.compiled import Array, Number, byte, first_byte, inlined, load
 
 #: 1: may stand in a name; 2: may begin one.
 _IN_NAME = np.zeros(256, np.uint8)
@@ -25,7 +25,7 @@ SPACE, QUOTE, COMMA, DASH, ZERO, COLON = 32, 34, 44, 45, 48, 58
 OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT, LINE_END = 91, 93, 123, 125, 10
 
 
-@compiled
+@inlined
 def skip(text: Array, at: Number) -> Number:
     """Behind spaces."""
     while byte(text, at) == SPACE:
@@ -33,7 +33,7 @@ def skip(text: Array, at: Number) -> Number:
     return at
 
 
-@compiled
+@inlined
 def behind_text(text: Array, at: int) -> int:
     """Behind the quote that ends a string whose first byte is at `at`; -1 where a backslash or control comes first."""
     while True:
@@ -47,7 +47,7 @@ def behind_text(text: Array, at: int) -> int:
         at += 8
 
 
-@compiled
+@inlined
 def behind_name(text: Array, at: int) -> int:
     """As `_behind_text`, for a name, which may be empty."""
     start = at
@@ -57,7 +57,7 @@ def behind_name(text: Array, at: int) -> int:
     return at + 1 if good else -1
 
 
-@compiled
+@inlined
 def behind_digits(text: Array, at: int) -> Number:
     """Behind a whole number that is not negative, of at most twenty digits; -1 where there is none."""
     start = at
@@ -74,7 +74,7 @@ def behind_digits(text: Array, at: int) -> Number:
     return end
 
 
-@compiled
+@inlined
 def _eight_digits(word: Number) -> Number:
     """The number that eight digits are, the first of which is the word's lowest byte."""
     word = (word & _LOWER_HALVES) * np.uint64(2561) >> np.uint64(8)
@@ -82,7 +82,7 @@ def _eight_digits(word: Number) -> Number:
     return (word & np.uint64(0x0000FFFF0000FFFF)) * np.uint64(42949672960001) >> np.uint64(32)
 
 
-@compiled
+@inlined
 def whole_number(text: Array, start: int, end: int) -> Number:
     value, at = np.uint64(0), start
     while at + 8 <= end:
@@ -96,13 +96,13 @@ def whole_number(text: Array, start: int, end: int) -> Number:
     return value
 
 
-@compiled
+@inlined
 def fits(text: Array, start: int, end: int, number: Number) -> bool:
     """Whether 19 or 20 digits are really the number that came of them, in 64 bits."""
     return end - start == 19 or bool(byte(text, start) == ZERO + 1 and number >= np.uint64(10**19))
 
 
-@compiled
+@inlined
 def eight_hex(word: Number) -> Number:
     """The number that eight lower-case hexadecimal digits are; all ones where they are none."""
     halves = (word & _LOWER_HALVES) + np.uint64(9) * (word >> np.uint64(6) & _ONES)
@@ -118,7 +118,7 @@ def eight_hex(word: Number) -> Number:
     )
 
 
-@compiled
+@inlined
 def behind_texts(text: Array, at: int, close: int, keyed: bool) -> Number:
     """Behind a list of strings, or an object of them, that ends with `close`."""
     at = skip(text, at)

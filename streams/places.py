@@ -10,6 +10,9 @@ from streams.fragment import fragment
 from streams.mmdb import ASN, COUNTRY, ISP, Table
 from streams.networks import LOCAL, Network, Networks
 
+#: Where networks begin that are for special purposes, among those that are given to people (2000::/3).
+_SOME_LOCAL = (b"\x20\x01", b"\x20\x02", b"\x3f\xff")
+
 
 class Place(NamedTuple):
     """What is known of an address."""
@@ -51,7 +54,7 @@ class Places:
         asns = _numbers(self._systems.look_up(known, self._asn))
         kinds = self._networks.of_v4(v4.values(), asns[: len(v4)]) + self._networks.of_v6(v6.values(), asns[len(v4) :])
         kinds = [
-            LOCAL if not kind and not asn and not ip_address(packed).is_global else kind
+            LOCAL if not kind and not asn and _is_local(packed) else kind
             for packed, kind, asn in zip([*v4.values(), *v6.values()], kinds, asns, strict=True)
         ]
         keys = list(zip(self._countries.look_up(known, self._country), asns, kinds, strict=True))
@@ -70,6 +73,13 @@ class Places:
         json = fragment(country=known, asn=asn, isp=isp)
         place = self._made[key] = Place(known, asn, isp, network, networks.SIGNS[network], json)
         return place
+
+
+def _is_local(packed: bytes) -> bool:
+    """Whether an address is nobody's on the Internet. Most of IPv6 that is anybody's is told by its first two bytes."""
+    if len(packed) == 16 and packed[0] >> 5 == 1 and packed[:2] not in _SOME_LOCAL:
+        return False
+    return not ip_address(packed).is_global
 
 
 def _packed(ips: Sequence[str]) -> tuple[dict[str, bytes], dict[str, bytes]]:

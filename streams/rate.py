@@ -49,7 +49,7 @@ class Rates:
         """Move on to the time of arrival `arrived_ms`."""
         self._seconds.turn(arrived_ms)
         if self._minutes.turn(arrived_ms):
-            self._anybody_over = bool(self._minutes.old.rows[:, _OVER].any())
+            self._anybody_over = bool(self._minutes.old.rows[: len(self._minutes.old), _OVER].any())
 
     def over(self, hits: Hits) -> dict[int, str]:
         """Whose requests of a message are over a limit, by index, and which."""
@@ -107,10 +107,9 @@ def _count(
         if pixels[index] >= 0 and verdicts[index] == 0 and not duplicates[index]:
             minute = campaigns[index] << 32 | times[index] // MINUTE_MS
             number = visit(slots, rows, size, old_slots, old_rows, visitors[index], minute)
-            row = rows[number]
-            row[_COUNT] += 1
-            older = row[OLDER] - 1
-            highest = max(highest, row[_COUNT] + (old_rows[older, _COUNT] if older >= 0 else 0))
+            rows[number, _COUNT] += 1
+            older = rows[number, OLDER] - 1
+            highest = max(highest, rows[number, _COUNT] + (old_rows[older, _COUNT] if older >= 0 else 0))
             out[index] = number
     return highest
 

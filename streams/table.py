@@ -6,7 +6,7 @@ column. Rows keep their number, which others may hold. Compiled loops don't make
 
 import numpy as np
 
-from streams.compiled import Array, Number, compiled
+from streams.compiled import Array, Number, compiled, inlined
 
 #: Columns of every table: its key.
 KEY_A, KEY_B = 0, 1
@@ -18,7 +18,7 @@ class Table:
     """The rows, and where they are: `slots` holds row numbers plus one, `size` how many rows there are."""
 
     def __init__(self, width: int) -> None:
-        self.rows: Array = np.zeros((_FIRST_ROWS, width), np.int64)
+        self.rows: Array = np.empty((_FIRST_ROWS, width), np.int64)
         self.slots: Array = np.zeros(2 * _FIRST_ROWS, np.int32)
         self.size: Array = np.zeros(1, np.int64)
 
@@ -30,7 +30,7 @@ class Table:
         size = int(self.size[0])
         needed = size + count
         if needed > len(self.rows):
-            rows = np.zeros((max(needed, len(self.rows) * 3 // 2), self.rows.shape[1]), np.int64)
+            rows = np.empty((2 * needed, self.rows.shape[1]), np.int64)
             rows[:size] = self.rows[:size]
             self.rows = rows
         if 3 * needed > 2 * len(self.slots):
@@ -39,24 +39,24 @@ class Table:
 
     def find(self, key_a: int, key_b: int) -> Number:
         """The number of the row with this key; -1 where there is none."""
-        return int(find(self.slots, self.rows, key_a, key_b))
+        return int(_find(self.slots, self.rows, key_a, key_b))
 
     def enter(self, key_a: int, key_b: int) -> Number:
         """The number of the row with this key, which may be new."""
         self.make_room(1)
-        return int(enter(self.slots, self.rows, self.size, key_a, key_b))
+        return int(_enter(self.slots, self.rows, self.size, key_a, key_b))
 
     def keep(self, kept: Array) -> None:
         """Forget all rows but those that `kept` says yes to; these are numbered anew, in order."""
         rows = self.rows[: len(self)][kept]
-        self.rows = np.zeros((max(_FIRST_ROWS, len(rows)), rows.shape[1]), np.int64)
+        self.rows = np.empty((max(_FIRST_ROWS, len(rows)), rows.shape[1]), np.int64)
         self.rows[: len(rows)] = rows
         self.size[0] = len(rows)
         self.slots = np.zeros(1 << max(2 * _FIRST_ROWS, 2 * len(rows)).bit_length(), np.int32)
         _place_all(self.slots, self.rows, len(rows))
 
 
-@compiled
+@inlined
 def _slot(slots: Array, key_a: int, key_b: int) -> Number:
     """Where to look first."""
     mixed = (np.uint64(key_a) + np.uint64(key_b) * np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xD6E8FEB86659FD93)
@@ -65,7 +65,7 @@ def _slot(slots: Array, key_a: int, key_b: int) -> Number:
     return np.int64((mixed >> np.uint64(32)) & np.uint64(slots.size - 1))
 
 
-@compiled
+@inlined
 def find(slots: Array, rows: Array, key_a: int, key_b: int) -> Number:
     """The number of the row with this key; -1 where there is none."""
     at = _slot(slots, key_a, key_b)
@@ -76,7 +76,7 @@ def find(slots: Array, rows: Array, key_a: int, key_b: int) -> Number:
         at = (at + 1) & (slots.size - 1)
 
 
-@compiled
+@inlined
 def enter(slots: Array, rows: Array, size: Array, key_a: int, key_b: int) -> Number:
     """The number of the row with this key; what `size` was before, where it is new."""
     at = _slot(slots, key_a, key_b)
@@ -86,6 +86,8 @@ def enter(slots: Array, rows: Array, size: Array, key_a: int, key_b: int) -> Num
             row = size[0]
             size[0] = row + 1
             slots[at] = row + 1
+            for column in range(rows.shape[1]):
+                rows[row, column] = 0
             rows[row, KEY_A] = key_a
             rows[row, KEY_B] = key_b
             return row
@@ -101,3 +103,13 @@ def _place_all(slots: Array, rows: Array, size: int) -> None:
         while slots[at] != 0:
             at = (at + 1) & (slots.size - 1)
         slots[at] = row + 1
+
+
+@compiled
+def _find(slots: Array, rows: Array, key_a: int, key_b: int) -> Number:
+    return find(slots, rows, key_a, key_b)
+
+
+@compiled
+def _enter(slots: Array, rows: Array, size: Array, key_a: int, key_b: int) -> Number:
+    return enter(slots, rows, size, key_a, key_b)

@@ -48,13 +48,13 @@ class Follower:
 
 class _Leaders:
     def __init__(self) -> None:
-        self.rows: Array = np.zeros((_FIRST_LEADERS, 5), np.int64)
+        self.rows: Array = np.empty((_FIRST_LEADERS, 5), np.int64)
         self.count = 0
 
     def make_room(self, count: int) -> None:
         needed = self.count + count
         if needed > len(self.rows):
-            rows = np.zeros((max(needed, len(self.rows) * 3 // 2), 5), np.int64)
+            rows = np.empty((2 * needed, 5), np.int64)
             rows[: self.count] = self.rows[: self.count]
             self.rows = rows
 
@@ -143,19 +143,17 @@ def _lead(
         late[index] = False
         if key < 0:
             continue
-        row, leader = rows[key], leaders[count]
-        newest, latest = row[NEWEST], ts
-        if newest == 0 or ts < row[EARLIEST]:
-            row[EARLIEST] = ts
+        newest, latest = rows[key, NEWEST], ts
+        if newest == 0 or ts < rows[key, EARLIEST]:
+            rows[key, EARLIEST] = ts
         if newest != 0:
             latest = max(ts, leaders[newest - 1, _LATEST])
-        leader[_TIME], leader[_HIGH], leader[_LOW], leader[_BEFORE], leader[_LATEST] = (
-            ts, ids[0, index], ids[1, index], newest, latest,
-        )  # fmt: skip
+        leaders[count, _TIME], leaders[count, _HIGH], leaders[count, _LOW] = ts, ids[0, index], ids[1, index]
+        leaders[count, _BEFORE], leaders[count, _LATEST] = newest, latest
         count += 1
-        row[NEWEST] = count
-        older = row[OLDER] - 1
-        late[index] = ts <= row[FOLLOWED] or (older >= 0 and ts <= old_rows[older, FOLLOWED])
+        rows[key, NEWEST] = count
+        older = rows[key, OLDER] - 1
+        late[index] = ts <= rows[key, FOLLOWED] or (older >= 0 and ts <= old_rows[older, FOLLOWED])
         any_late |= late[index]
     return count, any_late
 

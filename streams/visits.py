@@ -3,7 +3,7 @@
 As `streams.memory`, for compiled loops. Each rule has its own columns; zero is nothing.
 """
 
-from streams.compiled import Array, Number, compiled
+from streams.compiled import Array, Number, compiled, inlined
 from streams.table import Table, enter, find
 
 #: The row's number in the span before, plus one.
@@ -36,10 +36,10 @@ class Visits:
         """The number of the young row with this key."""
         self.young.make_room(1)
         young, old = self.young, self.old
-        return int(visit(young.slots, young.rows, young.size, old.slots, old.rows, key_a, key_b))
+        return int(_visit(young.slots, young.rows, young.size, old.slots, old.rows, key_a, key_b))
 
 
-@compiled
+@inlined
 def visit(slots: Array, rows: Array, size: Array, old_slots: Array, old_rows: Array, key_a: int, key_b: int) -> Number:
     """The number of the young row with this key; -1 where one part of it is zero."""
     if key_a == 0 or key_b == 0:
@@ -49,3 +49,8 @@ def visit(slots: Array, rows: Array, size: Array, old_slots: Array, old_rows: Ar
     if row == known:
         rows[row, OLDER] = find(old_slots, old_rows, key_a, key_b) + 1
     return row
+
+
+@compiled
+def _visit(slots: Array, rows: Array, size: Array, old_slots: Array, old_rows: Array, key_a: int, key_b: int) -> Number:
+    return visit(slots, rows, size, old_slots, old_rows, key_a, key_b)

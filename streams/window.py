@@ -195,23 +195,22 @@ def _add(
             continue
         window = enter(slots, windows, size, times[index] // MINUTE_MS, units[index])
         places[index] = window
-        row = windows[window]
         if not counted:
             if kinds[index] < CLICK and verdicts[index] == _VALID and visitors[index] != 0:
                 enter(visitor_slots, visitor_rows, visitor_size, window, visitors[index])
             continue
-        row[_CHANGED] = 1
+        windows[window, _CHANGED] = 1
         if kinds[index] >= CLICK:
             continue
-        row[_GROSS] += 1
+        windows[window, _GROSS] += 1
         if verdicts[index] != _VALID:
-            row[_INVALID] += 1
+            windows[window, _INVALID] += 1
             reason = enter(invalid_slots, invalid_rows, invalid_size, window, verdicts[index])
             invalid_rows[reason, _HITS] += 1
             continue
-        row[_DUPLICATES] += duplicates[index]
+        windows[window, _DUPLICATES] += duplicates[index]
         if visitors[index] != 0:
             known = visitor_size[0]
             if enter(visitor_slots, visitor_rows, visitor_size, window, visitors[index]) == known:
-                row[_UNIQUES] += 1
+                windows[window, _UNIQUES] += 1
     return late
