@@ -19,6 +19,9 @@ _POLL_S = 10.0
 #: What is read ahead, in KiB; and how soon after that was full more is asked for.
 _AHEAD_KIB, _PAUSE_MS = 128 * 1024, 10
 
+#: How long the broker may wait for more to come: it answers nothing else meanwhile.
+_WAIT_MS = 10
+
 
 class Reader:
     """Reads partitions of topics. All that it does raises KafkaException where the broker can't be read."""
@@ -33,6 +36,7 @@ class Reader:
                 "fetch.message.max.bytes": topics.MAX_MESSAGE_BYTES,
                 "queued.max.messages.kbytes": _AHEAD_KIB,
                 "fetch.queue.backoff.ms": _PAUSE_MS,
+                "fetch.wait.max.ms": _WAIT_MS,
             }
         )
 
