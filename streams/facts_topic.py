@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from pixeltally import topics
 from pixeltally.settings import Settings
 from streams import batch
-from streams.tally import Head
+from streams.head import Head
 
 HEAD = "head"
 

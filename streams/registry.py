@@ -33,7 +33,7 @@ class Registry:
         self._advertisers = advertisers
         self._max_units = max_units
         self._units = Numbers(span_ms)
-        self._campaigns = Numbers(span_ms)
+        self._campaigns = Numbers(2 * span_ms)  # for as long as anything by a campaign's visitors may be remembered
         self._campaign_of: Array = np.zeros(1024, np.int64)
         self._asked = Cache(1, 2 * max_units + 100_000, texts=4)  #: this span's answers
 
@@ -94,20 +94,20 @@ class Numbers:
         self._known: Memory[tuple[str, ...], int] = Memory(span_ms)
         self._count = 0
         self._free: list[int] = []
-        self._forgotten: list[int] = []  #: and held
+        self._held: dict[tuple[str, ...], int] = {}  #: forgotten, and in use
 
     def __len__(self) -> int:
         return self._count
 
     def turn(self, arrived_ms: int, held: Container[int] = ()) -> bool:
         """Move on to the time of arrival `arrived_ms`, at which the numbers `held` are in use."""
-        before = {*self._known.young.values(), *self._known.old.values()}
+        before = self._held | self._known.old | self._known.young
         if not self._known.turn(arrived_ms):
             return False
         self._count = len(self._known)
-        forgotten = [*self._forgotten, *before.difference(self._known.old.values())]
-        self._forgotten = [number for number in forgotten if number in held]
-        self._free += [number for number in forgotten if number not in held]
+        forgotten = {name: number for name, number in before.items() if name not in self._known.old}
+        self._held = {name: number for name, number in forgotten.items() if number in held}
+        self._free += [number for name, number in forgotten.items() if name not in self._held]
         return True
 
     def known(self, name: tuple[str, ...]) -> int:
@@ -119,7 +119,7 @@ class Numbers:
         number = self.known(name)
         if not number:
             self._count += 1
-            number = self._free.pop() if self._free else len(self.names)
+            number = self._held.pop(name, 0) or (self._free.pop() if self._free else len(self.names))
             self.names[number : number + 1] = [name]
         self._known.young[name] = number
         return number

@@ -16,7 +16,8 @@ from streams.batch import parse
 from streams.enrich import Enricher
 from streams.facts_topic import Reader
 from streams.growth import Growth, growth
-from streams.tally import Head, Rules, Tally
+from streams.head import Head, Rules
+from streams.tally import Tally
 
 log = logging.getLogger("streams")
 

@@ -5,14 +5,11 @@ may therefore be given out again, by this or another worker, and says the same.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 
 from pixeltally.hit import VALID, Fact, Hit, Minute
-from pixeltally.settings import Settings
 from streams import columns, redelivery, sign, timing
 from streams.attribution import Attribution, joined
 from streams.batch import Batch, parse_facts
@@ -21,64 +18,16 @@ from streams.compiled import Array, compiled
 from streams.duplicate import Duplicates
 from streams.enrich import Enricher
 from streams.facts import facts
+from streams.head import Head, Rules
 from streams.hits import Hits
 from streams.orders import Orders
 from streams.rate import Rates
 from streams.redelivery import Node
-from streams.registry import UNREGISTERED, Registry, unit_of
+from streams.registry import NOT_COUNTED, UNREGISTERED, Registry, unit_of
 from streams.rules import VERDICT
 from streams.trail import WIDTH, Leader
 from streams.visits import Visits
 from streams.window import AHEAD_MS, MINUTE_MS, Windows
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The settings that counts depend on, in milliseconds."""
-
-    duplicate_window_ms: int
-    attribution_window_ms: int
-    lateness_ms: int
-    advertisers: frozenset[str] = frozenset()  #: whose ad units are counted; none named: everybody's
-    max_units: int = 1_000_000  #: ad units counted at a time
-
-    @property
-    def memory_ms(self) -> int:
-        """Requests are judged against those that arrived in the same span of this length, or the one before."""
-        return max(self.duplicate_window_ms, self.attribution_window_ms, MINUTE_MS)
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Rules":
-        """The rules that the settings ask for."""
-        return cls(
-            settings.duplicate_window_s * 1000,
-            settings.attribution_window_s * 1000,
-            settings.lateness_s * 1000,
-            frozenset(settings.advertisers),
-            settings.max_units,
-        )
-
-
-class Head(msgspec.Struct):
-    """Where a tally stands after a message: it rides on that message's facts."""
-
-    offset: int  #: of the last message applied
-    arrived: int  #: when the broker took that message, epoch milliseconds
-    watermark: int  #: newest hit time that is not ahead of the broker's clock, epoch milliseconds
-    nodes: dict[str, Node] = {}  #: what was seen of the message's; of all, in the first message of a memory's span
-    told_offset: int = -1  #: the rows of messages up to this one have been told
-    told_watermark: int = 0  #: the watermark at that message
-    corrections: int = 0  #: how many of the message's facts, the last, are of earlier messages
-    base: int = 0  #: what versions of facts have over offsets: in a partition that others' visitors moved to
-    partitions: int = 0  #: how many the topic had
-    grown_from: int = 0  #: how many it had before; 0: as many
-
-    def memory_start_ms(self, rules: Rules) -> int:
-        """No fact that the broker took before this matters to the messages that follow."""
-        remembered = (self.arrived // rules.memory_ms - 1) * rules.memory_ms
-        rated = (self.arrived // MINUTE_MS - 1) * MINUTE_MS
-        untold = self.told_watermark - rules.lateness_ms - 2 * MINUTE_MS - AHEAD_MS
-        return min(remembered, rated, untold)
 
 
 class Applied(NamedTuple):
@@ -250,7 +199,8 @@ class Tally:
     def _attribute(self, fact: Hit, first: bool, offset: int) -> None:
         """Have the minute of a corrected click count it as attributed."""
         if first and isinstance(fact, Fact) and fact.kind == "click" and fact.verdict == VALID and not fact.duplicate:
-            in_time = self._windows.attribute(fact.ts, self._registry.known(unit_of(fact)))
+            unit = self._registry.known(unit_of(fact))
+            in_time = unit != NOT_COUNTED and self._windows.attribute(fact.ts, unit)
             if not in_time and offset > self._told_offset:
                 self._windows.recount(fact.ts, unit_of(fact), offset)
 

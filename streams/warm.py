@@ -11,7 +11,8 @@ from pixeltally.hit import Hit, Kind
 from pixeltally.settings import Settings
 from streams.batch import Message, parse
 from streams.enrich import Enricher
-from streams.tally import Head, Rules, Tally
+from streams.head import Head, Rules
+from streams.tally import Tally
 
 _ARRIVED_MS = 1_764_000_000_000
 

@@ -31,6 +31,7 @@ from streams.facts_topic import HEAD
 from streams.outlet import Outlet, Sent
 from streams.poison import Poison, Poisoned
 from streams.restore import restore
+from streams.sparse import Sparse
 from streams.tally import Tally
 from streams.warm import warm
 
@@ -46,9 +47,6 @@ KEPT_BYTES = 32 << 20
 
 #: How often the rows of open minutes are told.
 TELL_S = 1.0
-
-#: How often the same message may stand in the log.
-SPARSE_S = 60.0
 
 
 def run(settings: Settings) -> None:
@@ -77,22 +75,6 @@ def _keep_memory() -> None:
         mallopt(_ARENA_MAX, 1)
         mallopt(_MMAP_THRESHOLD, KEPT_BYTES)
         mallopt(_TRIM_THRESHOLD, 2 * KEPT_BYTES)
-
-
-class Sparse(logging.Filter):
-    """Lets each message through once a minute: with Kafka away, its client says thousands of times that it is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said: dict[tuple[str, object], float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is let through."""
-        what = (record.name, record.msg)
-        if record.created - self._said.get(what, 0.0) < SPARSE_S:
-            return False
-        self._said[what] = record.created
-        return True
 
 
 class _Process(faust.Worker):

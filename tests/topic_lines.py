@@ -23,10 +23,10 @@ def partitions(servers: str, topic: str) -> Iterator[list[tuple[int, bytes]]]:
         messages, offset = [], -1
         while offset < end - 1:
             message = consumer.poll(10)
-            assert message
+            assert message is not None
             assert not message.error()
             offset = message.offset()
-            messages.append((message.timestamp()[1], message.value()))
+            messages.append((message.timestamp()[1], message.value() or b""))
         yield messages
     consumer.close()
 

@@ -27,11 +27,12 @@ class Crowd:
 
     def __init__(self, servers):
         self._draw = random.Random(7)
-        self._producer = Producer({"bootstrap.servers": servers})
+        self._servers = servers
         self._seq = 0
 
     def come(self, hits, count):
         """So many hits, in messages of up to five, to their partitions of `count`."""
+        producer = Producer({"bootstrap.servers": self._servers})
         for _ in range(hits // 5):
             waiting = defaultdict(list)
             for _ in range(5):
@@ -40,8 +41,8 @@ class Crowd:
                 waiting[place].append(hit)
             for place, lines in waiting.items():
                 value = b"\n".join(json.dumps(line).encode() for line in lines)
-                self._producer.produce(topics.HITS, value, partition=place)
-        assert self._producer.flush(30) == 0
+                producer.produce(topics.HITS, value, partition=place)
+        assert producer.flush(30) == 0
 
     def _hit(self):
         self._seq += 1

@@ -12,8 +12,9 @@ from pixeltally.settings import Settings
 from streams.batch import Message, parse
 from streams.enrich import Enricher
 from streams.facts_topic import HEAD
+from streams.head import Head, Rules
 from streams.restore import restore
-from streams.tally import Head, Rules, Tally
+from streams.tally import Tally
 
 
 def test_facts_after_a_gap_are_made_again(tmp_path, start_broker):

@@ -15,8 +15,9 @@ from pixeltally.settings import Settings
 from streams import timing
 from streams.batch import Message, parse
 from streams.enrich import Enricher
+from streams.head import Head, Rules
 from streams.rules import BY_HISTORY, ORDER, RULES
-from streams.tally import Head, Rules, Tally
+from streams.tally import Tally
 
 START_MS = 1_764_000_000_000
 

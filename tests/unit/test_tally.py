@@ -19,7 +19,8 @@ from pixeltally.settings import Settings
 from streams.batch import Message, parse
 from streams.enrich import Enricher
 from streams.growth import Growth, growth
-from streams.tally import Head, Rules, Tally
+from streams.head import Head, Rules
+from streams.tally import Tally
 
 RULES = Rules(
     duplicate_window_ms=60_000,
@@ -375,3 +376,20 @@ def test_a_thousand_imports_are_known_and_not_carried_on_every_message():
                 ENRICHER, [Message(0, 1002 + number, later, json.dumps(message(f"import-{number}", 0)[1][0]).encode())]
             )
             assert taken_up.apply(batch).hits == 0
+
+
+def test_a_minute_that_stays_open_while_its_ad_unit_is_forgotten_is_one_row():
+    log = Log()
+    tally = log.restore()
+
+    def hit(seq, visitor):
+        return {
+            "id": str(uuid.UUID(int=seq)), "ts": START, "kind": "impression", "advertiser": "acme",
+            "campaign": "spring", "creative": "banner", "visitor": visitor, "node": "n", "seq": seq,
+        }  # fmt: skip
+
+    log.apply(tally, 0, (START, [hit(0, 1)]))
+    for offset in range(1, 4):  # nothing comes that would move the watermark
+        log.apply(tally, offset, (START + offset * RULES.memory_ms, []))
+    log.apply(tally, 4, (START + 4 * RULES.memory_ms, [hit(1, 2)]))
+    assert [(row.gross, row.uniques) for row in tally.tell()] == [(2, 2)]
