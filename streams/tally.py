@@ -63,6 +63,7 @@ class Tally:
         self._told_offset = head.told_offset
         self._recalled = -1
         self._has_said_nodes = False  #: all of them
+        self._seen_elsewhere: dict[str, Node] = {}  #: of nodes, where visitors came from
 
     def __len__(self) -> int:
         """How much is held: visitors counted, impressions and clicks that others may follow, windows."""
@@ -122,13 +123,16 @@ class Tally:
     def inherit(self, head: Head, value: bytes, moved: Callable[[Lines], Array]) -> None:
         """Take up what one message of another partition's facts says of visitors that have `moved` here.
 
-        They were counted there: here they are known.
+        They were counted there: here they are known. What was seen of nodes matters up to the last line that moved:
+        behind it are lines of a node's that went here.
         """
         self._turn(head.arrived)
-        self._nodes.update(head.nodes)
+        self._seen_elsewhere.update(head.nodes)
         lines = parse_facts(value)
         count = len(lines) - head.corrections
         facts, corrections = (part.kept(moved(part)) for part in (lines.part(0, count), lines.part(count, len(lines))))
+        if len(facts):
+            self._nodes.update(self._seen_elsewhere)
         self._recall_corrections(corrections, head, counted=False)
         self._recall_facts(facts, head, counted=False)
         self._windows.close(head.watermark, -1)

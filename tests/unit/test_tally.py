@@ -259,19 +259,31 @@ def test_counts_equal_the_recount_where_visitors_move_to_more_partitions(before,
         logs[0].apply(tallies[0], offset, message)
         if data.draw(st.booleans()):
             logs[0].tell(tallies[0])
-    for offset, (arrived, hits) in enumerate(after):
+    began, came = {}, []
+    for log, arrived, here in pieces(after, data.draw(st.booleans())):
+        began.setdefault(log, arrived)
+        came.append((arrived, here))
+        if log not in tallies or data.draw(st.integers(0, 3)) == 0:
+            tallies[log] = logs[0].restore() if log == 0 else grown(logs[log], logs[0], began[log])
+        logs[log].apply(tallies[log], len(logs[log].facts), (arrived, here))
+        if data.draw(st.booleans()):
+            logs[log].tell(tallies[log])
+    for partition, tally in tallies.items():
+        logs[partition].tell(tally)
+    check(logs, before + came, MANY_UNITS)
+
+
+def pieces(messages, delayed):
+    """(partition, arrived, hits) of each partition's part of each message, in order; new partitions' may be delayed."""
+    found = []
+    for number, (arrived, hits) in enumerate(messages):
         keys = [key(hit["advertiser"], hit["campaign"], hit["visitor"]) for hit in hits]
-        for log in logs:
-            if log.partition not in tallies or data.draw(st.integers(0, 3)) == 0:
-                is_old = log.partition == 0
-                tallies[log.partition] = log.restore() if is_old else grown(log, logs[0], after[0][0])
-            here = [hit for hit, to in zip(hits, partitions(keys, GROWTH.after), strict=True) if to == log.partition]
-            log.apply(tallies[log.partition], offset + (len(before) if log.partition == 0 else 0), (arrived, here))
-            if data.draw(st.booleans()):
-                log.tell(tallies[log.partition])
-    for log in logs:
-        log.tell(tallies[log.partition])
-    check(logs, before + after, MANY_UNITS)
+        here = {}
+        for hit, partition in zip(hits, partitions(keys, GROWTH.after), strict=True):
+            here.setdefault(partition, []).append(hit)
+        later = messages[number + 1][0] if delayed and number + 1 < len(messages) else arrived
+        found += [(partition, later if partition else arrived, part) for partition, part in here.items()]
+    return sorted(found, key=lambda piece: (piece[1], piece[0]))
 
 
 def other(hit):
