@@ -50,16 +50,16 @@ class Node(msgspec.Struct, array_like=True):
         return True
 
 
-def fresh(lines: Lines, nodes: dict[str, Node], arrived: int) -> tuple[Array, dict[str, Node]]:
-    """Which lines come for the first time, and of which of the `nodes` (by name, moved forward) they are."""
+def fresh(lines: Lines, nodes: dict[str, Node], arrived: int) -> tuple[Array | None, dict[str, Node]]:
+    """Which lines come for the first time (None: all), and whose of the `nodes` (by name, moved forward) they are."""
     if not len(lines):
-        return np.ones(0, bool), {}
+        return None, {}
     seqs, first = lines.columns[SEQ], lines.read(NODE, 0)
     if _is_one_run(lines.text, lines.columns[text_of(NODE)], seqs):
         node = nodes.setdefault(first, Node([], arrived))
         node.arrived = arrived
         if node.extend(int(seqs[0]), int(seqs[-1])):
-            return np.ones(len(lines), bool), {first: node}
+            return None, {first: node}
     names = [lines.read(NODE, index) for index in range(len(lines))]
     touched = {name: nodes.setdefault(name, Node([], arrived)) for name in names}
     for node in touched.values():

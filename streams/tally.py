@@ -74,7 +74,8 @@ class Tally:
         version = self.head.base + batch.offset
         turned = self._turn(batch.arrived)
         fresh, nodes = redelivery.fresh(batch.lines, self._nodes, batch.arrived)
-        batch.keep(fresh)
+        if fresh is not None:
+            batch.keep(fresh)
         hits = self._hits(batch.lines, self._registry.numbers(batch.lines))
         leaders, corrections = self._attribution.join(hits, version)
         rulings = self._rule(hits, batch.enriched.signs, leaders)
