@@ -6,8 +6,7 @@ partition, and the tally's head rides on it. So there is no other state to keep,
 
 import logging
 from collections.abc import Iterator
-
-import msgspec
+from copy import deepcopy
 
 from pixeltally import topics
 from pixeltally.errors import Refused
@@ -126,7 +125,7 @@ class _Restoring:
         for message in self._reader.hits(partition, tally.head.offset + 1, end):
             [(batch, _)] = parse(self._enricher, [message])
             facts = tally.apply(batch).facts
-            yield msgspec.structs.replace(tally.head), facts
+            yield deepcopy(tally.head), facts  # which goes on being changed
 
     def _recall(self, tally: Tally, partition: int, end: int) -> int | None:
         """Recall facts as long as they follow one another; the facts' offset from which on they don't.
