@@ -213,3 +213,20 @@ def import_(
     there = run.wait(tallies) if wait else None
     click.echo(import_report.of_all(tallies, there), nl=False)
     return import_report.exit_code(tallies, there)
+
+
+@command()
+def restore(settings: Settings) -> int:
+    """Count again all that the archive holds, after Kafka and ClickHouse were lost. May be repeated.
+
+    Start with an empty Kafka, and keep visitors away until it has ended. Exits 1 where not all is there in the end.
+
+    \b
+    Example: PIXELTALLY_ARCHIVE=/backup/archive pixeltally restore
+    """
+    from ingest import import_report
+    from ingest.restoring import restore as run
+
+    restored = run(settings)
+    click.echo(import_report.of_restored(restored), nl=False)
+    return import_report.exit_code_of_restored(restored)

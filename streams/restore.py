@@ -14,12 +14,11 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from pixeltally import topics
 from pixeltally.settings import Settings
+from pixeltally.topics import HEAD
 from streams.enrich import Enricher
 from streams.tally import Head, Rules, Tally
 
 log = logging.getLogger("streams")
-
-HEAD = "head"
 
 _POLL_S = 10.0
 

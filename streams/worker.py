@@ -23,10 +23,11 @@ from pixeltally import metrics, topics
 from pixeltally.hit import Dead
 from pixeltally.process import say_ready
 from pixeltally.settings import Settings
+from pixeltally.topics import COUNTED_BY, HEAD, RESTORED
 from streams.batch import parse
 from streams.enrich import Enricher
 from streams.poison import Poison, Poisoned
-from streams.restore import HEAD, restore
+from streams.restore import restore
 from streams.tally import Tally
 
 log = logging.getLogger("streams")
@@ -34,6 +35,9 @@ log = logging.getLogger("streams")
 #: Messages taken at a time, and how long to gather them; one may hold a thousand hits.
 TAKE_MESSAGES = 200
 TAKE_S = 0.1
+
+#: Settings that say what is counted and what is a duplicate or attributed: the archive names them.
+COUNT_BY = ("duplicate_window_s", "attribution_window_s", "advertisers", "max_units")
 
 #: How often the rows of open minutes are told.
 TELL_S = 1.0
@@ -114,6 +118,7 @@ class Worker:
         self._app = app
         self._settings = settings
         self._enricher = Enricher(settings)
+        self._counted_by = msgspec.json.encode({name: settings.text(name) for name in COUNT_BY})
         self._tallies: dict[int, Tally] = {}
         self._said_ready = False
         self._busy = asyncio.Lock()
@@ -175,14 +180,16 @@ class Worker:
                 f"{topics.HITS}/{message.partition}: after offset {tally.head.offset} came {message.offset};"
                 " the hits between are gone from Kafka and can't be counted from it"
             )
-        arrived = round(message.timestamp * 1000)
+        restored = dict(message.headers or ()).get(RESTORED)
+        arrived = int(restored) if restored else round(message.timestamp * 1000)
         with timed("parse"):
             batch, dead = parse(topics.HITS, message.partition, message.offset, arrived, message.value or b"")
         self._stop_if_poisoned(len(batch.hits) + len(dead), len(dead))
         metrics.STREAMS_BATCH.observe(len(batch.hits))
         with timed("count"):
             facts = tally.apply(batch)
-        headers = {HEAD: msgspec.json.encode(tally.head)}
+        headers = {HEAD: msgspec.json.encode(tally.head), COUNTED_BY: self._counted_by}
+        headers |= {RESTORED: restored} if restored else {}
         sent = [await self._facts.send(partition=message.partition, value=facts, headers=headers)]
         if dead:
             sent.append(await self._send_dead(message.partition, dead))
