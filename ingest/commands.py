@@ -87,6 +87,18 @@ def key_rotate(settings: Settings) -> None:
     click.echo(f"key {settings.keys().rotate().id} signs from now on")
 
 
+@command(of=key)
+def key_public(settings: Settings) -> None:
+    """Print the public key of statements: whoever has it can check them. Made where there is none yet.
+
+    \b
+    Example: pixeltally key public > pixeltally.pub
+    """
+    from pixeltally.statement_key import StatementKey
+
+    click.echo(StatementKey(settings.data).public)
+
+
 _CHOSEN = (
     click.option("--reason", default="", help="Those with this reason (docs/dead-letters.md)."),
     click.option(

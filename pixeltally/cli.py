@@ -34,6 +34,9 @@ _PLACES = {
     "invoice": "ledger.money_commands",
     "advertiser": "ledger.tenant_commands",
     "forget": "ledger.privacy_commands",
+    "statement": "ledger.proof_commands",
+    "compare": "ledger.proof_commands",
+    "verify": "audit.commands",
     "live": "dashboards.commands",
     "grafana": "dashboards.commands",
 }
