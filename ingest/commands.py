@@ -87,6 +87,18 @@ def key_rotate(settings: Settings) -> None:
     click.echo(f"key {settings.keys().rotate().id} signs from now on")
 
 
+@command(of=key)
+def key_public(settings: Settings) -> None:
+    """Print the public key of statements: whoever has it can check them. Made where there is none yet.
+
+    \b
+    Example: pixeltally key public > pixeltally.pub
+    """
+    from pixeltally.statement_key import StatementKey
+
+    click.echo(StatementKey(settings.data).public)
+
+
 _CHOSEN = (
     click.option("--reason", default="", help="Those with this reason (docs/dead-letters.md)."),
     click.option(
@@ -213,3 +225,20 @@ def import_(
     there = run.wait(tallies) if wait else None
     click.echo(import_report.of_all(tallies, there), nl=False)
     return import_report.exit_code(tallies, there)
+
+
+@command()
+def restore(settings: Settings) -> int:
+    """Count again all that the archive holds, after Kafka and ClickHouse were lost. May be repeated.
+
+    Start with an empty Kafka, and keep visitors away until it has ended. Exits 1 where not all is there in the end.
+
+    \b
+    Example: PIXELTALLY_ARCHIVE=/backup/archive pixeltally restore
+    """
+    from ingest import import_report
+    from ingest.restoring import restore as run
+
+    restored = run(settings)
+    click.echo(import_report.of_restored(restored), nl=False)
+    return import_report.exit_code_of_restored(restored)

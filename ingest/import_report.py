@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from tqdm import tqdm
 
 from ingest.importing import Bar, Tally
+from ingest.restoring import Restored
 
 
 def bar(what: str, total: int, unit: str) -> AbstractContextManager[Bar]:
@@ -35,3 +36,27 @@ def exit_code(tallies: Sequence[Tally], there: int | None) -> int:
     """1 where something that should be counted is not."""
     missing = there is not None and there < sum(tally.hits for tally in tallies)
     return int(missing or any(left.kind != "other" for tally in tallies for left in tally.left))
+
+
+def of_restored(restored: Restored) -> str:
+    """What a restore did."""
+    lines = [
+        f"{restored.hits:,} hits sent ({restored.unordered:,} of them without an archived order),"
+        f" {restored.there:,} are in ClickHouse",
+        f"{restored.letters:,} requests that can't be counted are dead letters again",
+    ]
+    if restored.gone:
+        lines.append(f"{restored.gone:,} hits were counted whose requests are not in the archive, or have expired")
+    if restored.otherwise:
+        lines.append(f"{restored.otherwise:,} requests that were counted can't be by today's settings")
+    if restored.skipped > 0:
+        lines.append(f"{restored.skipped:,} requests stand before counted ones and in no archived order: left out")
+    if restored.there < restored.hits:
+        lines.append("Not all are there: streams count a node's hits once, so begin with an empty Kafka.")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def exit_code_of_restored(restored: Restored) -> int:
+    """1 where something is missing."""
+    missing = restored.there < restored.hits or restored.skipped > 0
+    return int(missing or restored.gone > 0 or restored.otherwise > 0)

@@ -8,25 +8,20 @@ from dataclasses import dataclass, field
 from typing import IO, Protocol
 
 from ingest import log_file, packing
-from ingest.log_file import NODE_PREFIX, Log
+from ingest.log_file import Log
 from ingest.log_judge import Left, Page, judgement, parser
 from ingest.logged import Unreadable
 from ingest.sending import Sender, partition_count
-from pixeltally.arrival import Arrival, settle
+from pixeltally.arrival import follow, settle
 from pixeltally.database import reach
-from pixeltally.hit import Hit
+from pixeltally.hit import IMPORTED, Hit
 from pixeltally.settings import Settings
 
 #: Bad lines of a log that are shown, and so much of each.
 SHOWN = 5
 SHOWN_BYTES = 200
 
-#: How long nothing may arrive in ClickHouse before the wait for it is given up.
-PATIENCE_S = 60.0
-
-_LOOK_S = 0.5
-
-_NODES = f"SELECT DISTINCT node FROM facts WHERE startsWith(node, '{NODE_PREFIX}')"  # noqa: S608  # of a constant
+_NODES = f"SELECT DISTINCT node FROM facts WHERE startsWith(node, '{IMPORTED}')"  # noqa: S608  # of a constant
 _COUNT = "SELECT count() FROM facts {final} WHERE node IN %(nodes)s"
 
 
@@ -90,18 +85,16 @@ class Import:
         hits = sum(tally.hits for tally in tallies)
         if not hits:
             return 0
-        arrival, until = Arrival(self._settings), time.monotonic() + PATIENCE_S
         with self._show("ClickHouse", hits, " hits") as bar:
-            there = 0
-            while there < hits and time.monotonic() < until:
-                complete = arrival.is_complete()
-                before, there = there, min(hits, self._client.query(_COUNT.format(final=""), nodes).result_rows[0][0])
-                bar.update(there - before)
-                if complete:
-                    break
-                if there > before:
-                    until = time.monotonic() + PATIENCE_S
-                time.sleep(_LOOK_S)
+            shown = 0
+
+            def count() -> int:
+                nonlocal shown
+                before, shown = shown, min(hits, self._client.query(_COUNT.format(final=""), nodes).result_rows[0][0])
+                bar.update(shown - before)
+                return int(shown)
+
+            follow(self._settings, count)
         return int(self._client.query(_COUNT.format(final="FINAL"), nodes).result_rows[0][0])
 
     def _send(self, tally: Tally, node: str, lines: Sequence[bytes]) -> None:

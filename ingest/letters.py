@@ -10,9 +10,7 @@ from typing import NamedTuple
 from clickhouse_connect.driver.client import Client
 
 from pixeltally.errors import Refused
-
-#: The node of hits that were put back begins so.
-NODE_PREFIX = "dead-"
+from pixeltally.hit import PUT_BACK
 
 _SPOOL = re.compile(r"spool (?P<node>[^@]+)@(?P<seq>\d+)")
 _TOPIC = re.compile(r"(?P<topic>[^/]+)/(?P<partition>\d+)@(?P<offset>\d+)#(?P<line>\d+)")
@@ -24,7 +22,7 @@ _PUT_BACK = f"""
 {_OWN} IN
 (
     SELECT {_OWN} FROM facts
-    WHERE startsWith(node, '{NODE_PREFIX}') AND {_OWN} IN (SELECT {_OWN} FROM dead_letters)
+    WHERE startsWith(node, '{PUT_BACK}') AND {_OWN} IN (SELECT {_OWN} FROM dead_letters)
 )
 """  # noqa: S608  # of constants
 

@@ -22,12 +22,11 @@ import numpy as np
 import zstandard
 
 from pixeltally.errors import Refused
-
-NODE_PREFIX = "import-"
+from pixeltally.hit import IMPORTED
 
 BLOCK_BYTES = 4 * 1024 * 1024
 
-_NODE = re.compile(rf"({NODE_PREFIX}[0-9a-f]{{16}}-(\d+))(-.*)?")
+_NODE = re.compile(rf"({IMPORTED}[0-9a-f]{{16}}-(\d+))(-.*)?")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -155,7 +154,7 @@ def parts(log: Log, known: Iterable[str], progress: Progress = lambda _: None) -
 
 
 def _name(digest: str, place: int) -> str:
-    return f"{NODE_PREFIX}{digest[:16]}-{place}"
+    return f"{IMPORTED}{digest[:16]}-{place}"
 
 
 def _end_of_line(block: bytes, number: int) -> int:

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 from ingest.answers import PNG
-from ingest.spool import create_segment, last_segment, segment_path, sync_folder
+from ingest.spool import SEGMENT_S, create_segment, last_segment, segment_path
+from pixeltally.files import sync
 from pixeltally.settings import Settings
 
 _CURRENT = "current"
@@ -37,7 +38,7 @@ LEAVES_S = 10.0
 def prepare(folder: Path) -> None:
     """Make an nginx's node, its first segment and the image that nginx can't make itself."""
     folder.mkdir(parents=True, exist_ok=True)
-    sync_folder(folder.parent)
+    sync(folder.parent)
     (folder / "pixel.png").write_bytes(PNG)
     if not os.path.lexists(folder / _CURRENT):
         begin_segment(folder)
@@ -50,14 +51,14 @@ def begin_segment(folder: Path) -> None:
 
 
 def tend(folder: Path, segment_bytes: int, is_full: bool) -> None:
-    """What must be done about once a second: begin a new segment in time, and keep lines out of a full spool."""
+    """What must be done about once a second: begin new segments, by size and by age; keep lines out of a full spool."""
     current = Path(os.readlink(folder / _CURRENT)).name
     size, since_s = (folder / current).stat().st_size, _since_s(folder / _CURRENT)
     if is_full:
         if not current.startswith(_LOST) or (size and since_s > LOST_S):
             path = folder / f"{_LOST}{time.time_ns()}"
             _write_to(folder, path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    elif current.startswith(_LOST) or size >= segment_bytes:
+    elif current.startswith(_LOST) or size >= segment_bytes or (size and since_s > SEGMENT_S):
         begin_segment(folder)
 
 
@@ -69,15 +70,10 @@ def has_left(folder: Path, path: Path) -> bool:
     return _is_free(path) or _since_s(path) > LEAVES_S
 
 
-def count_lost(root: Path) -> int:
-    """How many requests nginx has answered and not kept that this hasn't said yet."""
-    lost = 0
-    for path in root.glob(f"*/{_LOST}*"):
-        if has_left(path.parent, path):
-            with path.open("rb") as lines:
-                lost += sum(b'"method":"GET"' in line for line in lines)
-            path.unlink()
-    return lost
+def lost_files(folder: Path) -> list[tuple[int, Path]]:
+    """The files of requests that nginx has answered and that are not kept, each with its number; no longer written."""
+    found = [(int(path.name.removeprefix(_LOST)), path) for path in folder.glob(f"{_LOST}*")]
+    return [(number, path) for number, path in sorted(found) if has_left(folder, path)]
 
 
 def configuration(settings: Settings, listen: str, folder: str, upstream: str) -> str:
@@ -98,7 +94,7 @@ def _write_to(folder: Path, path: Path, file: int) -> None:
     beside.symlink_to(path.name)
     # In one step: at no moment does `current` lead nowhere.
     beside.replace(folder / _CURRENT)
-    sync_folder(folder)
+    sync(folder)
 
 
 def _since_s(path: Path) -> float:

@@ -41,10 +41,10 @@ def packer(settings: Settings, partition_count: int) -> Callable[[str, Lines], I
                 if hit is not None:
                     hits.append(hit)
             except Uncountable as reason:
-                dead.append(_dead_letter(node, seq, redact(line[:_DEAD_LINE_BYTES]), str(reason)))
+                dead.append(dead_letter(node, seq, redact(line[:_DEAD_LINE_BYTES]), str(reason)))
         metrics.SHIPPED.inc(len(hits))
         yield from messages(hits, partition_count)
-        yield from ((topics.DEAD, 0, value) for value in _values(dead))
+        yield from letters(dead)
 
     return pack
 
@@ -57,7 +57,7 @@ def judgement(settings: Settings) -> Callable[[bytes, str, int], Hit | None]:
     read = reader(settings)
 
     def judge(line: bytes, node: str, seq: int) -> Hit | None:
-        request = _request(line)
+        request = read_request(line)
         return read(request, node, seq) if request.method == "GET" else None
 
     return judge
@@ -73,7 +73,13 @@ def messages(hits: Sequence[Hit], partition_count: int) -> Iterator[Message]:
         yield from ((topics.HITS, partition, value) for value in _values(its))
 
 
-def _request(line: bytes) -> Request:
+def letters(dead: Sequence[Dead]) -> Iterator[Message]:
+    """The messages of dead letters."""
+    yield from ((topics.DEAD, 0, value) for value in _values(dead))
+
+
+def read_request(line: bytes) -> Request:
+    """A line of the spool as the request that it is, its texts cut; raises :class:`Uncountable`."""
     try:
         found = decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -91,7 +97,8 @@ def _cut(found: Request) -> Request:
     return msgspec.structs.replace(found, **{name: value[:MAX_CHARS] for name, value in long.items()})
 
 
-def _dead_letter(node: str, seq: int, line: str, reason: str) -> Dead:
+def dead_letter(node: str, seq: int, line: str, reason: str) -> Dead:
+    """The dead letter of a line that can't be counted."""
     metrics.DEAD.labels(reason).inc()
     now = time.time_ns() // 1_000_000
     return Dead(hit_id(0, node, seq), now, reason, f"spool {node}@{seq}", line)

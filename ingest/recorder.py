@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ingest import request
-from ingest.spool import Spool
+from ingest.answered import Answered
+from ingest.spool import Spool, split_place
 from pixeltally import metrics
 from pixeltally.identity import hit_id
 
@@ -30,9 +31,11 @@ class Recorder:
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
+        self._answered = Answered(spool.folder)
         self._next_log = 0.0
         self._held: list[bytes] = []
         self._held_of: Counter[str] = Counter()
+        self._held_in: Counter[int] = Counter()  # minutes
         self._counted = {route: metrics.REQUESTS.labels(route) for route in ROUTES}
 
     def record(
@@ -43,38 +46,51 @@ class Recorder:
         `postback` holds the fields of a conversion that a server reported; they stand in the line as its query.
         """
         ts = time.time_ns() // 1_000_000
-        try:
-            seq = self._spool.append(_line(ts, environ, refused, postback))
-        except OSError as error:
-            self._lose(error, 1)
+        seq = self._append(_line(ts, environ, refused, postback), Counter([_minute(ts)]))
+        if seq is None:
             return ""
         self._counted[route].inc()
         return hit_id(ts, self._spool.node, seq)
 
     def hold(self, route: str, environ: dict[str, Any], refused: str = "") -> None:
         """Have the request appended by the next `flush`: its answer must wait for that."""
-        self._held.append(_line(time.time_ns() // 1_000_000, environ, refused))
+        ts = time.time_ns() // 1_000_000
+        self._held.append(_line(ts, environ, refused))
         self._held_of[route] += 1
+        self._held_in[_minute(ts)] += 1
 
     def flush(self) -> None:
         """Append what is held, in one write; a full disk loses it, counted and logged."""
         if not self._held:
             return
-        try:
-            self._spool.append(b"\n".join(self._held))
-        except OSError as error:
-            self._lose(error, len(self._held))
-        else:
+        if self._append(b"\n".join(self._held), self._held_in) is not None:
             for route, count in self._held_of.items():
                 self._counted[route].inc(count)
         self._held.clear()
         self._held_of.clear()
+        self._held_in.clear()
+
+    def _append(self, lines: bytes, minutes: Counter[int]) -> int | None:
+        """Append, and count in what is thereby answered; the first line's `seq`, None where they are lost."""
+        try:
+            seq = self._spool.append(lines)
+        except OSError as error:
+            self._answered.note_lost(self._spool.segment, minutes)
+            self._lose(error, minutes.total())
+            return None
+        segment, offset = split_place(seq)
+        self._answered.note(segment, offset + len(lines) + 1, minutes)
+        return seq
 
     def _lose(self, error: OSError, count: int) -> None:
         metrics.LOST.inc(count)
         if time.monotonic() > self._next_log:
             log.error("%d requests were answered but could not be spooled, so they are lost: %s", count, error)
             self._next_log = time.monotonic() + _LOSS_LOG_EVERY_S
+
+
+def _minute(ts_ms: int) -> int:
+    return ts_ms // 60_000 * 60
 
 
 def _line(ts: int, environ: dict[str, Any], refused: str, postback: dict[str, str] | None = None) -> bytes:

@@ -20,14 +20,14 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from ingest import letters, packing, request
-from ingest.letters import NODE_PREFIX, Chosen, Letter
+from ingest.letters import Chosen, Letter
 from ingest.reading import Uncountable
 from ingest.sending import Sender, partition_count
 from ingest.spool import try_lock
 from pixeltally import topics
 from pixeltally.arrival import settle
 from pixeltally.errors import Refused
-from pixeltally.hit import NAME_PATTERN, Fact, Hit
+from pixeltally.hit import NAME_PATTERN, PUT_BACK, Fact, Hit
 from pixeltally.identity import hit_id
 from pixeltally.settings import Settings
 
@@ -161,7 +161,7 @@ def _alone(data: Path) -> Iterator[None]:
 
 def _number(hits: list[Hit]) -> None:
     """Make the hits the lines of a new node, in the order of their times."""
-    node = NODE_PREFIX + secrets.token_hex(8)
+    node = PUT_BACK + secrets.token_hex(8)
     hits.sort(key=lambda hit: hit.ts)
     for seq, hit in enumerate(hits):
         hit.node, hit.seq = node, seq

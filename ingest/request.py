@@ -26,6 +26,8 @@ class Request(msgspec.Struct, omit_defaults=True, gc=False):
     postback: bool = False  #: reported by the advertiser's server, whose token was right
     gpc_left_out: bool = False  #: nginx was told to write neither of the two
     refused: str = ""  #: why it must not be counted, where the answer already said no
+    visitor: int | None = None  #: in the archive, where no whole address may be kept: whose it was (`Hit.visitor`)
+    offset: int | None = None  #: likewise: where in its segment the line stood
 
     @property
     def ts(self) -> int:

@@ -52,13 +52,13 @@ class Sender:
         log.setLevel(logging.CRITICAL)  # what it has to say is said once, by the refusal
         self._producer = producer(settings, log, patience_ms=PATIENCE_MS, queue_kbytes=QUEUE_KBYTES)
 
-    def send(self, message: packing.Message) -> None:
+    def send(self, message: packing.Message, headers: dict[str, str | bytes | None] | None = None) -> None:
         """Send one; what was sent before it may still be under way."""
         topic, partition, value = message
         while True:
             self._check()
             try:
-                self._producer.produce(topic, value, partition=partition, on_delivery=self._arrived)
+                self._producer.produce(topic, value, partition=partition, headers=headers, on_delivery=self._arrived)
                 self._producer.poll(0)
                 return
             except BufferError:

@@ -2,7 +2,7 @@
 
 A process of its own, so that answering and shipping don't share an interpreter. A chunk of lines is acknowledged
 in the spool once Kafka has acknowledged every message made of it; after a crash the rest is sent again, and
-streams drop what they have seen by (node, seq).
+streams drop what they have seen by (node, seq). A thread closes the segments that are wholly acknowledged.
 """
 
 import logging
@@ -18,7 +18,8 @@ from pathlib import Path
 from confluent_kafka import KafkaError, KafkaException, Message
 from setproctitle import setproctitle
 
-from ingest import nginx, packing, spool, tail
+from ingest import packing, spool, tail
+from ingest.closing import Closer
 from ingest.outage import Outage, Quiet
 from ingest.sending import producer
 from pixeltally import metrics, topics
@@ -130,11 +131,12 @@ class Shipper:
         """Wait for acknowledgements, or for new lines."""
         self._producer.poll(POLL_S)
 
-    def flush(self, seconds: float) -> None:
-        """Wait until Kafka has acknowledged everything read, for at most `seconds`."""
-        self._producer.flush(seconds)
+    def flush(self, seconds: float) -> bool:
+        """Wait until Kafka has acknowledged everything read, for at most `seconds`; whether it has."""
+        left = self._producer.flush(seconds)
         for node in self._nodes.values():
             node.acknowledge()
+        return not left
 
     def report(self) -> str:
         """Look after the nodes; return what is wrong, empty if nothing."""
@@ -144,7 +146,6 @@ class Shipper:
             if not node.in_flight and node.reader.remove_if_idle():
                 del self._nodes[name]
         metrics.SPOOL_BACKLOG.set(sum(node.reader.backlog_bytes() for node in self._nodes.values()))
-        metrics.LOST.inc(nginx.count_lost(self._root))
         problems = [f"Kafka doesn't answer: {kafka}"] if kafka else []
         problems += [problem for node in self._nodes.values() if (problem := node.report())]
         return "; ".join(problems)
@@ -229,12 +230,14 @@ def main() -> None:
     # Only now: while Kafka is waited for, nothing is in hand and SIGTERM may end the process as it likes.
     signal.signal(signal.SIGTERM, stop)
     next_report = 0.0
-    while shipper.step() or not stopping:
-        shipper.rest()
-        if time.monotonic() > next_report:
-            _write_status(settings, shipper.report())
-            next_report = time.monotonic() + REPORT_S
-    shipper.flush(FLUSH_S)
+    with Closer(settings) as closer:
+        while shipper.step() or not stopping:
+            shipper.rest()
+            if time.monotonic() > next_report:
+                _write_status(settings, shipper.report())
+                next_report = time.monotonic() + REPORT_S
+        if shipper.flush(FLUSH_S):
+            closer.finish()
     os.close(lock)
 
 

@@ -12,8 +12,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from pixeltally.files import sync
+
 #: A segment is closed and the next begun when it reaches this size.
 SEGMENT_BYTES = 64 * 1024 * 1024
+
+#: A segment is closed, too, so long after its first line: what it holds can then be accounted for, and archived.
+SEGMENT_S = 60.0
 
 #: How often a writer asks how much room is left.
 LOOK_S = 1.0
@@ -41,11 +46,19 @@ class Spool:
         self._left, self._segment_bytes = left, segment_bytes
         self._room, self._look_again = 0, 0.0
         root.mkdir(parents=True, exist_ok=True)
-        self._folder, self._lock = _claim(root)
-        self.node = self._folder.name
-        self._segment = last_segment(self._folder)
+        self.folder, self._lock = _claim(root)
+        self.node = self.folder.name
+        self.segment = last_segment(self.folder)
         self._file, self._offset = -1, 0
+        self._began = 0.0  # when the segment got its first line
         self._begin_segment()
+
+    def turn(self) -> None:
+        """Begin a new segment where this one is old enough; to be called about once a second."""
+        if self._offset and time.monotonic() > self._began + SEGMENT_S:
+            # On a full disk the old one will do.
+            with suppress(OSError):
+                self._begin_segment()
 
     def append(self, line: bytes) -> int:
         """Write one line (without its last newline), or several, in one piece and return the first one's `seq`.
@@ -59,7 +72,9 @@ class Spool:
             raise Full("the spool is full")
         if self._offset >= self._segment_bytes:
             self._begin_segment()
-        seq = place(self._segment, self._offset)
+        if not self._offset:
+            self._began = time.monotonic()
+        seq = place(self.segment, self._offset)
         self._write(data)
         self._offset += len(data)
         self._room -= len(data)
@@ -83,11 +98,11 @@ class Spool:
             self._room = self._left()
 
     def _begin_segment(self) -> None:
-        number = self._segment + 1
-        file = create_segment(self._folder, number)
+        number = self.segment + 1
+        file = create_segment(self.folder, number)
         if self._file >= 0:
             os.close(self._file)
-        self._file, self._segment, self._offset = file, number, 0
+        self._file, self.segment, self._offset = file, number, 0
 
 
 def create_segment(folder: Path, number: int) -> int:
@@ -97,17 +112,8 @@ def create_segment(folder: Path, number: int) -> int:
     lines for known ones.
     """
     file = os.open(segment_path(folder, number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-    sync_folder(folder)
+    sync(folder)
     return file
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names in the folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _claim(root: Path) -> tuple[Path, int]:
@@ -118,7 +124,7 @@ def _claim(root: Path) -> tuple[Path, int]:
     while True:
         folder = root / secrets.token_hex(8)
         folder.mkdir()
-        sync_folder(root)
+        sync(root)
         lock = try_lock(folder)
         if lock is not None:
             return folder, lock

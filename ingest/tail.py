@@ -13,7 +13,6 @@ from ingest.spool import (
     read_position,
     segment_path,
     segments,
-    split_place,
     try_lock,
 )
 
@@ -53,16 +52,11 @@ class Reader:
             self._segment, self._offset = following, 0
 
     def acknowledge(self, position: int) -> None:
-        """Everything before `position` is in Kafka: note that, and delete the segments before it. Raises OSError.
-
-        Deleted is only what a note that survives a power cut lies behind.
-        """
-        self._note(position)
-        done = [number for number in segments(self._folder) if number < split_place(position)[0]]
-        if done:
-            os.fsync(self._noted)
-        for number in done:
-            segment_path(self._folder, number).unlink()
+        """Everything before `position` is in Kafka: note that. Raises OSError."""
+        # Overwritten in place: that needs no room on a full disk, and 21 bytes are never torn.
+        if self._noted < 0:
+            self._noted = os.open(self._folder / POSITION, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.pwrite(self._noted, b"%020d\n" % position, 0)
 
     def backlog_bytes(self) -> int:
         """Bytes that wait to be read."""
@@ -74,14 +68,12 @@ class Reader:
         return waiting
 
     def remove_if_idle(self) -> bool:
-        """Remove a node that is wholly acknowledged and that nobody has written for long; whether it is gone."""
-        if is_fed_by_nginx(self._folder) or segments(self._folder)[-1:] > [self._segment]:
+        """Remove a node whose lines are all gone and that nobody has written for long; whether it is gone."""
+        if is_fed_by_nginx(self._folder) or any(
+            segment_path(self._folder, number).stat().st_size for number in segments(self._folder)
+        ):
             return False
-        try:
-            last_line = segment_path(self._folder, self._segment).stat().st_mtime
-        except FileNotFoundError:
-            last_line = self._folder.stat().st_mtime
-        if time.time() - last_line < IDLE_S or self.backlog_bytes():
+        if time.time() - self._folder.stat().st_mtime < IDLE_S:
             return False
         lock = try_lock(self._folder)
         if lock is None:
@@ -98,12 +90,6 @@ class Reader:
         if self._noted >= 0:
             os.close(self._noted)
             self._noted = -1
-
-    def _note(self, position: int) -> None:
-        # Overwritten in place: that needs no room on a full disk, and 21 bytes are never torn.
-        if self._noted < 0:
-            self._noted = os.open(self._folder / POSITION, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.pwrite(self._noted, b"%020d\n" % position, 0)
 
     def _lines(self, data: bytes) -> list[tuple[int, bytes]]:
         lines, at = [], self.position
@@ -139,6 +125,36 @@ class Reader:
             return nginx.has_left(self._folder, segment_path(self._folder, self._segment))
         except FileNotFoundError:
             return True
+
+
+def finished(folder: Path, age_s: float) -> list[int]:
+    """The numbers of a node's segments that are wholly in Kafka and that nobody writes any more, in order.
+
+    The last one of a node that no process holds is finished so long after its last line.
+    """
+    numbers, position = segments(folder), read_position(folder)
+    if not numbers or position is None:
+        return []
+    segment, offset = position
+    done = [number for number in numbers if number < segment]
+    path = segment_path(folder, segment)
+    if segment in numbers and _is_left(folder, path, segment == numbers[-1], age_s) and path.stat().st_size <= offset:
+        done.append(segment)
+    return done
+
+
+def _is_left(folder: Path, path: Path, is_last: bool, age_s: float) -> bool:
+    """Whether nobody will write to the segment any more."""
+    if is_fed_by_nginx(folder):
+        return not is_last and nginx.has_left(folder, path)
+    if not is_last:
+        return True
+    lock = try_lock(folder) if time.time() - path.stat().st_mtime >= age_s else None
+    if lock is None:
+        return False
+    # Whoever takes the node over from now on begins with the next segment.
+    os.close(lock)
+    return True
 
 
 def finish_removals(root: Path) -> None:

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import msgspec
 
-from ingest.address import Addresses
+from ingest.address import Addresses, parse
 from ingest.request import Request
 from pixeltally.hit import NOBODY
 from pixeltally.identity import Address, address_name, subscriber_name, truncated, visitor_key, visitor_number
@@ -59,6 +59,9 @@ def visitors(settings: Settings) -> Callable[[Request, str, str], Visitor]:
                 raise Unknown("gpc-left-out")
             return ANONYMOUS
         kept = subscriber if keeps_subscriber else ""
+        if request.visitor is not None:
+            ip = stored(parse(request.peer), settings.store_ip)
+            return Visitor(request.visitor, kept, ip, request.user_agent, request.referer)
         if request.postback:
             return Visitor(visitor_number(key, subscriber_name(subscriber) if subscriber else stand_in), kept)
         if believes_proxies:

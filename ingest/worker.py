@@ -19,6 +19,7 @@ from ingest.app import routes
 from ingest.connection import Connection, Connections
 from ingest.recorder import Recorder
 from ingest.site import Site
+from ingest.spool import Spool
 from pixeltally.process import die_with_parent
 from pixeltally.settings import Settings
 
@@ -26,7 +27,7 @@ from pixeltally.settings import Settings
 DRAIN_S = 3.0
 
 
-async def serve(listener: socket.socket, site: Site) -> None:
+async def serve(listener: socket.socket, site: Site, spool: Spool) -> None:
     """Answer until SIGTERM; then what has been asked is answered and written down before this returns."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
@@ -35,6 +36,7 @@ async def serve(listener: socket.socket, site: Site) -> None:
     server = await loop.create_server(lambda: Connection(connections), sock=listener)
     while not stopping.is_set():
         site.turn()
+        spool.turn()
         connections.close_overdue()
         try:
             await asyncio.wait_for(stopping.wait(), 1)
@@ -54,11 +56,12 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
     settings = Settings.from_env()
-    recorder = Recorder(room.open_spool(settings))
+    spool = room.open_spool(settings)
+    recorder = Recorder(spool)
     site = Site(recorder, routes(settings, recorder))
     # What lives as long as the process need not be looked at by every collection.
     gc.freeze()
-    uvloop.run(serve(socket.socket(fileno=int(sys.argv[1])), site))
+    uvloop.run(serve(socket.socket(fileno=int(sys.argv[1])), site, spool))
 
 
 if __name__ == "__main__":

@@ -63,6 +63,10 @@ SHARED = frozenset({"schema_migrations", "retentions", "horizon"})
 HIDDEN = frozenset(
     {
         "dead_letters",
+        "dead_requests",
+        "segments",
+        "spooled_minutes",
+        "reconciliations",
         "dead_letters_in",
         "dead_letters_fill",
         "forgotten_visitors",

@@ -236,8 +236,7 @@ def _environ(settings: Settings) -> dict[str, str]:
     """The environment that gives a tier these settings."""
     environ = {**environment_of_children(), "PYTHONUNBUFFERED": "1"}
     for each in fields(settings):
-        value = getattr(settings, each.name)
-        environ[variable(each.name)] = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        environ[variable(each.name)] = settings.text(each.name)
     return environ
 
 

@@ -1,6 +1,7 @@
 """Says when what stands in Kafka has reached ClickHouse."""
 
 import time
+from collections.abc import Callable
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
@@ -10,6 +11,9 @@ from pixeltally.settings import Settings
 
 #: How long a command waits for tiers that are behind.
 PATIENCE_S = 30.0
+
+#: How long nothing may arrive before a wait that something still moves in is given up.
+STILL_S = 60.0
 
 _TIMEOUT_S = 10.0
 _LOOK_S = 0.2
@@ -34,6 +38,17 @@ def settle(settings: Settings) -> None:
         raise Refused(f"Kafka doesn't answer on {settings.kafka_servers}: {error.args[0].str()}.") from None
 
 
+def follow(settings: Settings, count: Callable[[], int]) -> None:
+    """Wait until all hits that are in Kafka are in ClickHouse, for as long as `count` grows."""
+    arrival, there, until = Arrival(settings), 0, time.monotonic() + STILL_S
+    while not arrival.is_complete() and time.monotonic() < until:
+        before, there = there, count()
+        if there > before:
+            until = time.monotonic() + STILL_S
+        time.sleep(_LOOK_S)
+    arrival.close()
+
+
 class Arrival:
     """All hits that are in Kafka when this is made: have streams counted them, and the sink written their facts?
 
@@ -41,8 +56,8 @@ class Arrival:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._streams = _Group(settings, topics.STREAMS_GROUP)
-        self._sink = _Group(settings, topics.SINK_GROUP)
+        self._streams = Group(settings, topics.STREAMS_GROUP)
+        self._sink = Group(settings, topics.SINK_GROUP)
         self._hits = self._streams.ends(topics.HITS)
         self._found: Offsets | None = None  #: the facts and dead letters of those hits
 
@@ -60,7 +75,7 @@ class Arrival:
         self._sink.close()
 
 
-class _Group:
+class Group:
     """A consumer group, looked at from outside."""
 
     def __init__(self, settings: Settings, name: str) -> None:

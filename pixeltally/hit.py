@@ -15,6 +15,9 @@ VALID = "valid"
 #: The visitor of a request that asked not to be known: no duplicate of any, and not among uniques.
 NOBODY = 0
 
+#: What the names of nodes begin with that have no segments: of imported logs, and of dead letters that were put back.
+IMPORTED, PUT_BACK = "import-", "dead-"
+
 #: An exact decimal that fits Decimal(18,4), or nothing.
 Amount = Annotated[str, msgspec.Meta(pattern=r"\A([0-9]{1,14}(\.[0-9]{1,4})?)?\Z")]
 

@@ -6,7 +6,6 @@ never changes, `keys.json` holds those that rotations added. A key is retired at
 
 import fcntl
 import logging
-import os
 import re
 import secrets
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from pixeltally.errors import Refused
+from pixeltally.files import made_once, write_private
 
 log = logging.getLogger("keys")
 
@@ -172,18 +172,7 @@ def _day(time_s: float) -> str:
 
 
 def _first_secret(path: Path) -> bytes:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"secret.{secrets.token_hex(4)}")
-    if not path.exists():
-        # Linked into place whole: of several processes that begin together, none reads half a secret or its own.
-        _write(beside, secrets.token_hex(32).encode())
-        try:
-            os.link(beside, path)
-        except FileExistsError:
-            pass
-        finally:
-            beside.unlink()
-    return path.read_bytes().strip()
+    return made_once(path, secrets.token_hex(32).encode()).strip()
 
 
 def _added(path: Path) -> list[_Added]:
@@ -200,15 +189,8 @@ def _added(path: Path) -> list[_Added]:
 def _replace(path: Path, content: bytes) -> None:
     beside = path.with_name(f"{path.name}.new")
     beside.unlink(missing_ok=True)
-    _write(beside, content)
+    write_private(beside, content)
     beside.replace(path)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

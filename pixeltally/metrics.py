@@ -13,6 +13,7 @@ SPOOL_BACKLOG = Gauge(
     "Bytes of the spool not yet read by the shipper",
     multiprocess_mode="livesum",
 )
+ARCHIVED = Counter("pixeltally_archived_bytes", "Bytes that the archive has grown by, compressed")
 
 STREAMS_HITS = Counter("pixeltally_streams_hits", "Hits counted")
 STREAMS_DUPLICATES = Counter("pixeltally_streams_duplicates", "Hits that were duplicates")
@@ -28,6 +29,9 @@ STREAMS_WATERMARK_AGE = Gauge(
 STREAMS_STATE = Gauge("pixeltally_streams_state_entries", "Visitors, impressions and windows held", ["partition"])
 SINK_ROWS = Counter("pixeltally_sink_rows", "Lines inserted, by table", ["table"])
 SINK_INSERT = Histogram("pixeltally_sink_insert_seconds", "Seconds that an insert took", ["table"])
+
+RECONCILED_TO = Gauge("pixeltally_reconciled_to_seconds", "Time up to which the stages were compared, epoch seconds")
+RECONCILE_DIFFERENCE = Gauge("pixeltally_reconcile_difference_hits", "Hits by which stages differed in the last look")
 
 
 def serve(host: str, port: int) -> None:

@@ -102,6 +102,9 @@ class Settings:
         "a line is on the disk itself, safe from a power cut, after at most so many ms; 0: when the system does it",
         _natural,
     )
+    archive: str = _setting(
+        "", "folder that keeps all requests, and the order in which they were counted, for statements; unset: none"
+    )
     public_url: str = _setting("", "address that the world reaches ingest at, for tags; unset: host and port")
     live_port: int = _setting("8090", "port of the live page", _port)
     kafka: str = _setting("", "Kafka's bootstrap servers; unset: `up` starts one")
@@ -199,6 +202,11 @@ class Settings:
     def spool(self) -> Path:
         """Folder of the spool: one folder of segments per node in it."""
         return self.data / "spool"
+
+    def text(self, name: str) -> str:
+        """A setting as the environment would give it."""
+        value = getattr(self, name)
+        return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
     def keys(self) -> Keys:
         """The keys that sign click links and tokens."""

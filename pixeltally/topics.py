@@ -13,11 +13,16 @@ HITS = "pixeltally.hits"
 FACTS = "pixeltally.facts"
 MINUTES = "pixeltally.minutes"
 DEAD = "pixeltally.dead"
-ALL = (HITS, FACTS, MINUTES, DEAD)
+SEGMENTS = "pixeltally.segments"
+ALL = (HITS, FACTS, MINUTES, DEAD, SEGMENTS)
 
 #: Who reads hits, and who writes what came of them into ClickHouse.
 STREAMS_GROUP = "pixeltally-streams"
 SINK_GROUP = "pixeltally-sink"
+
+#: Headers of a message of facts: where its tally stands, and the settings that it counted by. Those of a message of
+#: hits that was restored from the archive, and of its facts: when the broker took it first, epoch milliseconds.
+HEAD, COUNTED_BY, RESTORED = "head", "counted_by", "restored"
 
 #: Largest message a topic takes, in bytes: a full batch of facts and room to spare.
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024

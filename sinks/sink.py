@@ -7,6 +7,7 @@ again at any time: after a crash, a lost answer, or a rebalance.
 import logging
 import signal
 import time
+from contextlib import nullcontext
 
 import msgspec
 from clickhouse_connect.driver.client import Client
@@ -19,13 +20,19 @@ from pixeltally.hit import Dead
 from pixeltally.identity import hit_id
 from pixeltally.process import say_ready
 from pixeltally.settings import Settings
-from sinks import retention
+from sinks import reconciling, retention
 from sinks.migrate import migrate
+from sinks.order import Order
 
 log = logging.getLogger("sink")
 
 #: Where each topic's lines go.
-TABLES = {topics.FACTS: "facts_in", topics.MINUTES: "minute_rows", topics.DEAD: "dead_letters_in"}
+TABLES = {
+    topics.FACTS: "facts_in",
+    topics.MINUTES: "minute_rows",
+    topics.DEAD: "dead_letters_in",
+    topics.SEGMENTS: "segments",
+}
 
 #: A batch is inserted when it is so large or so old.
 BATCH_LINES = 50_000
@@ -110,6 +117,10 @@ class Sink:
         """Stop after the batch in hand."""
         self._stopping = True
 
+    def has_first(self) -> bool:
+        """Whether this is the sink, of several, that has the first partition of facts."""
+        return any((each.topic, each.partition) == (topics.FACTS, 0) for each in self._consumer.assignment())
+
     def _forget(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         """What isn't committed yet, its next owner will read again."""
         self._batch = Batch()
@@ -179,6 +190,8 @@ def run(settings: Settings) -> None:
         log.info("migrated %s", name)
     retention.start(settings)
     sink = Sink(settings, client)
+    reconciling.start(settings, sink.has_first)
     signal.signal(signal.SIGTERM, sink.stop)
     signal.signal(signal.SIGINT, sink.stop)
-    sink.run()
+    with Order(settings) if settings.archive else nullcontext():
+        sink.run()

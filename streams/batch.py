@@ -1,7 +1,7 @@
 """What one message of `pixeltally.hits` or `pixeltally.facts` holds, and what becomes of lines that are no hits."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
@@ -44,8 +44,15 @@ class Message(NamedTuple):
 
     partition: int
     offset: int
-    arrived: int  #: when the broker took it, epoch milliseconds
+    arrived: int  #: when a broker took it first, epoch milliseconds
     value: bytes
+    restored: bytes = b""  #: what `pixeltally restore` says of its arrival
+
+    @classmethod
+    def of(cls, partition: int, offset: int, taken_ms: int, headers: Mapping[str, bytes], value: bytes) -> "Message":
+        """One that the broker took at `taken_ms`; what was restored from the archive had arrived before."""
+        restored = headers.get(topics.RESTORED, b"")
+        return cls(partition, offset, int(restored) if restored else taken_ms, value, restored)
 
 
 @dataclass(slots=True)

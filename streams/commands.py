@@ -1,11 +1,20 @@
 """Commands of the streams tier: itself, and the rules that it judges by."""
 
+import json
+import sys
 from datetime import datetime
+from itertools import islice
 
 import click
 
 from pixeltally.command import command
 from pixeltally.settings import Settings
+
+#: What is told of a rule.
+_RULE = ("name", "version", "reason", "says", "source")
+
+#: Requests that are judged at a time.
+_AT_A_TIME = 1000
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -27,8 +36,10 @@ def rules() -> None:
     """Rules of invalid traffic."""
 
 
-@command(of=rules)
-def rules_list(settings: Settings) -> None:
+@command(
+    click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True), of=rules
+)
+def rules_list(settings: Settings, form: str) -> None:
     """List the rules in the order of primary reasons, and the lists that they rest on.
 
     \b
@@ -38,11 +49,30 @@ def rules_list(settings: Settings) -> None:
     from streams.rules import RULES
 
     enricher = Enricher(settings)
+    if form == "json":
+        click.echo(json.dumps([{name: getattr(rule, name) for name in _RULE} for rule in RULES], indent=2))
+        return
     rows = [(rule.name, str(rule.version), rule.reason or "not recorded", rule.source) for rule in RULES]
     _print([("rule", "version", "reason", "source"), *rows])
     click.echo()
     _print([("list", "version"), *((name, version or "can't be read") for name, version in enricher.lists().items())])
     click.echo(f"\nrules_version: {enricher.version()}")
+
+
+@command(of=rules)
+def rules_judge(settings: Settings) -> None:
+    """Say what the lists find of requests, whatever came before them: lines of JSON in, lines of JSON out.
+
+    \b
+    In: {"kind", "ip", "user_agent", "purpose"}. Out: {"reasons", "network" (shared, local or empty), "rules_version"}.
+    Example: echo '{"kind": "impression", "user_agent": "curl/8.5.0"}' | pixeltally rules judge
+    """
+    from streams.enrich import Enricher
+    from streams.judging import judged
+
+    enricher, answers = Enricher(settings), click.get_binary_stream("stdout")
+    while lines := [*islice(sys.stdin.buffer, _AT_A_TIME)]:
+        answers.writelines(judged(enricher, lines))
 
 
 @command(

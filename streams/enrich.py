@@ -92,6 +92,10 @@ class Enricher:
             for kind, place, agent, purpose in zip(kinds, places, agents, purposes, strict=True)
         ]
 
+    def networks(self, ips: Sequence[str]) -> list[str]:
+        """What kind of network each address is of."""
+        return [place.network for place in self._places.look_up(ips)]
+
     def lists(self) -> dict[str, str]:
         """The version or date of each list that verdicts rest on; empty where it can't be read."""
         return {**self._agents.versions(), **self._places.dates()}

@@ -9,10 +9,9 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from pixeltally import topics
 from pixeltally.settings import Settings
+from pixeltally.topics import HEAD
 from streams import batch
 from streams.head import Head
-
-HEAD = "head"
 
 _POLL_S = 10.0
 
@@ -74,7 +73,8 @@ class Reader:
         """The hits from offset `start` up to `end`."""
         for message in self._read(topics.HITS, partition, start, end):
             _, arrived = message.timestamp()
-            yield batch.Message(partition, message.offset() or 0, arrived, message.value() or b"")
+            headers: dict[str, Any] = dict(message.headers() or ())
+            yield batch.Message.of(partition, message.offset() or 0, arrived, headers, message.value() or b"")
 
     def _read(self, topic: str, partition: int, start: int, end: int) -> Iterator[Message]:
         self._consumer.assign([TopicPartition(topic, partition, start)])

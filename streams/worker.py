@@ -25,9 +25,9 @@ from pixeltally.errors import Refused
 from pixeltally.hit import Dead
 from pixeltally.process import say_ready
 from pixeltally.settings import Settings
+from pixeltally.topics import COUNTED_BY, HEAD, RESTORED
 from streams.batch import Batch, Message, parse, together
 from streams.enrich import Enricher
-from streams.facts_topic import HEAD
 from streams.outlet import Outlet, Sent
 from streams.poison import Poison, Poisoned
 from streams.restore import restore
@@ -44,6 +44,9 @@ TAKE_S = 0.1
 #: glibc's names of how many heaps there are, and from which size on it asks for memory apart, and gives it back.
 _ARENA_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1
 KEPT_BYTES = 32 << 20
+
+#: Settings that say what is counted and what is a duplicate or attributed: the archive names them.
+COUNT_BY = ("duplicate_window_s", "attribution_window_s", "advertisers", "max_units")
 
 #: How often the rows of open minutes are told.
 TELL_S = 1.0
@@ -114,6 +117,7 @@ class Worker:
         self._app = app
         self._settings = settings
         self._enricher = enricher
+        self._counted_by = msgspec.json.encode({name: settings.text(name) for name in COUNT_BY})
         self._tallies: dict[int, Tally] = {}
         self._said_ready = False
         self._busy = asyncio.Lock()
@@ -132,7 +136,7 @@ class Worker:
                     with timed("parse"):
                         parsed = parse(self._enricher, messages)
                     for message, (batch, dead) in zip(messages, parsed, strict=True):
-                        await self._apply(message.partition, batch, dead)
+                        await self._apply(message, batch, dead)
                 with timed("wait for Kafka"):
                     await self._arrived()
                 self._on_their_way = asyncio.ensure_future(_acknowledge(events, self._outlet.sent()))
@@ -162,8 +166,9 @@ class Worker:
         if self._on_their_way is not None:
             await self._on_their_way
 
-    async def _apply(self, partition: int, batch: Batch, dead: list[Dead]) -> None:
+    async def _apply(self, message: Message, batch: Batch, dead: list[Dead]) -> None:
         """Count a message in, unless it has been, and send what came of it."""
+        partition = message.partition
         tally = await self._tally(partition)
         if batch.offset > tally.head.offset + 1:
             # Another worker had the partition meanwhile: its facts say how far it came.
@@ -184,7 +189,9 @@ class Worker:
         metrics.STREAMS_DUPLICATES.inc(applied.duplicates)
         metrics.STREAMS_LATE.inc(applied.late)
         with timed("send"):
-            self._outlet.send(topics.FACTS, partition, applied.facts, [(HEAD, msgspec.json.encode(tally.head))])
+            headers = [(HEAD, msgspec.json.encode(tally.head)), (COUNTED_BY, self._counted_by)]
+            headers += [(RESTORED, message.restored)] if message.restored else []
+            self._outlet.send(topics.FACTS, partition, applied.facts, headers)
             if dead:
                 log.warning("%d lines can't be read as hits; they are in %s", len(dead), topics.DEAD)
                 self._outlet.send(topics.DEAD, partition, b"\n".join(map(msgspec.json.encode, dead)))
@@ -231,7 +238,8 @@ def _end(why: str) -> NoReturn:
 
 def _message(message: Any) -> Message:
     """One of Faust's messages."""
-    return Message(message.partition, message.offset, round(message.timestamp * 1000), message.value or b"")
+    headers, timestamp_ms = dict(message.headers or ()), round(message.timestamp * 1000)
+    return Message.of(message.partition, message.offset, timestamp_ms, headers, message.value or b"")
 
 
 async def _acknowledge(events: list[Any], sent: Sent) -> None:

@@ -11,6 +11,7 @@ from ingest.app import routes
 from ingest.reading import Uncountable, reader
 from ingest.recorder import Recorder
 from ingest.redaction import redactor
+from ingest.room import segment_bytes
 from ingest.site import Site
 from ingest.spool import Spool
 from ingest.tail import Reader
@@ -23,9 +24,19 @@ class Ingest:
 
     def __init__(self, data: Path, **environ: str) -> None:
         self.settings = Settings.from_env({"PIXELTALLY_DATA": str(data), **environ})
-        spool = Spool(self.settings.spool)
-        self._reader = Reader(self.settings.spool / spool.node)
-        self.client = Client(_front(self.settings, Recorder(spool)))
+        self._spool = Spool(self.settings.spool, lambda: self._left, segment_bytes(self.settings))
+        self._left = 1 << 40
+        self.folder, self.node = self._spool.folder, self._spool.node
+        self._reader = Reader(self.folder)
+        self.client = Client(_front(self.settings, Recorder(self._spool)))
+
+    def fill(self) -> None:
+        """The spool is full from now on."""
+        self._spool._look_again = self._left = 0
+
+    def close(self) -> None:
+        """Let go of the node."""
+        self._spool.close()
 
     def get(self, path: str, **options: Any) -> Any:
         """GET from 192.0.2.7."""

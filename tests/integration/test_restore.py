@@ -11,7 +11,6 @@ from pixeltally import topics
 from pixeltally.settings import Settings
 from streams.batch import Message, parse
 from streams.enrich import Enricher
-from streams.facts_topic import HEAD
 from streams.head import Head, Rules
 from streams.restore import restore
 from streams.tally import Tally
@@ -41,7 +40,7 @@ def test_facts_after_a_gap_are_made_again(tmp_path, start_broker):
     producer = Producer({"bootstrap.servers": servers})
     for offset in (0, 1, 3):  # the sending of one failed
         head, facts = given_out[offset]
-        producer.produce(topics.FACTS, facts, partition=0, headers={HEAD: head})
+        producer.produce(topics.FACTS, facts, partition=0, headers={topics.HEAD: head})
     assert producer.flush(30) == 0
     again = restore(settings, enricher, 0)
     assert again.head.offset == 1

@@ -19,7 +19,8 @@ NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 #: No person is in them, or they expire by themselves.
 PERMANENT = {
     "minute_rows", "settled_minutes", "settled_days", "settled_rules", "terms_set", "retentions", "advertisers",
-    "erasures", "forgotten_letters", "forgotten_addresses", "schema_migrations",
+    "erasures", "forgotten_letters", "forgotten_addresses", "schema_migrations", "segments",
+    "reconciliations",
 }  # fmt: skip
 
 

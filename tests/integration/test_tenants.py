@@ -100,7 +100,7 @@ def test_every_view_is_read_with_the_readers_rights(clickhouse):
     views = client(clickhouse).query(
         "SELECT name, create_table_query FROM system.tables WHERE database = 'pixeltally' AND engine = 'View'"
     )
-    assert {row[0] for row in views.result_rows} <= READABLE.keys() | SHARED
+    assert {row[0] for row in views.result_rows} <= READABLE.keys() | SHARED | HIDDEN
     assert not [name for name, sql in views.result_rows if "DEFINER" in sql or "SQL SECURITY NONE" in sql]
 
 

@@ -15,6 +15,7 @@ ALLOWED = {
     "sinks": {"pixeltally"},
     "dashboards": {"pixeltally"},
     "ledger": {"pixeltally"},
+    "audit": {"pixeltally"},
     "local": {"pixeltally"},
 }
 

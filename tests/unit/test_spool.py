@@ -48,7 +48,9 @@ def test_segments_chunks_and_restarts_change_nothing(tmp_path_factory, lines, se
             reader = Reader(root / writer.node)
         assert got == expected
         assert len(spool.nodes(root)) == 1
-        assert len(spool.segments(root / writer.node)) <= 2
+        folder = root / writer.node
+        left = set(spool.segments(folder)) - set(tail.finished(folder, 60))
+        assert len(left) <= 2
     finally:
         writer.close()
 
@@ -154,9 +156,9 @@ def test_a_full_disk_under_the_position_deletes_nothing_and_forgets_nothing(tmp_
         full.setattr(os, "pwrite", lambda *_: (_ for _ in ()).throw(OSError("no room")))
         with pytest.raises(OSError, match="no room"):
             reader.acknowledge(reader.position)
-    assert len(spool.segments(tmp_path / writer.node)) == 3
+    assert tail.finished(tmp_path / writer.node, 0) == []
     reader.acknowledge(reader.position)
-    assert len(spool.segments(tmp_path / writer.node)) == 1
+    assert tail.finished(tmp_path / writer.node, 0) == [1, 2]
 
 
 def test_a_node_is_removed_only_when_it_is_empty_old_and_nobodys(tmp_path, monkeypatch):
@@ -168,6 +170,10 @@ def test_a_node_is_removed_only_when_it_is_empty_old_and_nobodys(tmp_path, monke
     writer.close()
     assert not reader.remove_if_idle()
     everything(reader)
+    reader.acknowledge(reader.position)
+    assert not reader.remove_if_idle()
+    [number] = tail.finished(tmp_path / writer.node, 0)
+    spool.segment_path(tmp_path / writer.node, number).unlink()
     monkeypatch.setattr(tail, "IDLE_S", 3600.0)
     assert not reader.remove_if_idle()
     monkeypatch.setattr(tail, "IDLE_S", -1.0)
@@ -181,3 +187,31 @@ def test_one_process_at_a_time_holds_a_lock(tmp_path):
     os.close(held)
     assert spool.try_lock(tmp_path) is not None
     assert spool.try_lock(tmp_path / "nowhere") is None
+
+
+def test_a_segment_is_finished_when_all_of_it_is_in_kafka_and_nobody_writes_it(tmp_path, monkeypatch):
+    writer = Spool(tmp_path)
+    folder, reader = tmp_path / writer.node, Reader(tmp_path / writer.node)
+    writer.append(b"line")
+    everything(reader)
+    assert tail.finished(folder, 0) == []
+    reader.acknowledge(reader.position)
+    assert tail.finished(folder, 0) == []  # its writer may go on with it
+    monkeypatch.setattr(spool, "SEGMENT_S", -1.0)
+    writer.turn()
+    assert tail.finished(folder, 0) == [1]
+    writer.append(b"more")
+    writer.close()
+    assert tail.finished(folder, 0) == [1]
+    everything(reader)
+    reader.acknowledge(reader.position)
+    assert tail.finished(folder, 60) == [1]
+    assert tail.finished(folder, 0) == [1, 2]
+
+
+def test_an_idle_writer_begins_no_segment(tmp_path, monkeypatch):
+    writer = Spool(tmp_path)
+    monkeypatch.setattr(spool, "SEGMENT_S", -1.0)
+    for _ in range(3):
+        writer.turn()
+    assert spool.segments(writer.folder) == [1]
