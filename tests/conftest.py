@@ -4,12 +4,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from subprocess import Popen, run
+from subprocess import run
 
 import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
-from processes import StartBroker, free_port, start_clickhouse, tier, wait_for_kafka
+from processes import StartBroker, brokers, start_clickhouse
 from running import Running, running
 
 from local import kafka
@@ -30,28 +30,18 @@ QUIET = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def start_broker() -> Iterator[StartBroker]:
     """A function that starts a broker on a data folder: (its process, its bootstrap servers)."""
-    started = []
-
-    def start(data: Path, port: int = 0, **environ: str) -> "tuple[Popen[str], str]":
-        port = port or free_port()
-        process = tier("broker", data, PIXELTALLY_KAFKA_PORT=str(port), **environ)
-        started.append(process)
-        wait_for_kafka(f"127.0.0.1:{port}", process)
-        return process, f"127.0.0.1:{port}"
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    with brokers() as start:
+        yield start
 
 
 @pytest.fixture(scope="session")
-def broker(start_broker: StartBroker, tmp_path_factory: pytest.TempPathFactory) -> str:
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Bootstrap servers of a broker that all tests of the session share."""
-    return start_broker(tmp_path_factory.mktemp("broker"))[1]
+    with brokers() as start:
+        yield start(tmp_path_factory.mktemp("broker"))[1]
 
 
 @pytest.fixture(scope="session")

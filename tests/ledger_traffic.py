@@ -19,7 +19,7 @@ from processes import BROWSER
 
 from pixeltally.identity import hit_id, visitor_key, visitor_number
 from pixeltally.settings import Settings
-from streams.batch import parse
+from streams.batch import Message, parse
 from streams.enrich import Enricher
 from streams.tally import Head, Rules, Tally
 
@@ -113,9 +113,9 @@ def told(topic):
         tally = Tally(partition, RULES, enricher, Head(-1, 0, 0))
         for offset, (arrived, hits) in enumerate(messages):
             value = b"\n".join(json.dumps(hit).encode() for hit in hits)
-            batch, dead = parse("hits", partition, offset, arrived, value)
+            [(batch, dead)] = parse(enricher, [Message(partition, offset, arrived, value)])
             assert not dead
-            facts.append(tally.apply(batch))
+            facts.append(tally.apply(batch).facts)
             if offset % 7 == 0 or offset == len(messages) - 1:
                 rows += [msgspec.json.encode(row) for row in tally.tell()]
                 tally.told()

@@ -70,6 +70,26 @@ def wait_for_kafka(servers: str, process: "subprocess.Popen[str]") -> None:
     wait_until(answers, f"Kafka on {servers}")
 
 
+@contextmanager
+def brokers() -> Iterator[StartBroker]:
+    """A function that starts a broker on a data folder; those that it started end with the block."""
+    started = []
+
+    def start(data: Path, port: int = 0, **environ: str) -> "tuple[subprocess.Popen[str], str]":
+        port = port or free_port()
+        process = tier("broker", data, PIXELTALLY_KAFKA_PORT=str(port), **environ)
+        started.append(process)
+        wait_for_kafka(f"127.0.0.1:{port}", process)
+        return process, f"127.0.0.1:{port}"
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+
+
 @dataclass
 class ClickHouse:
     """A running `pixeltally clickhouse`."""
