@@ -96,8 +96,8 @@ def parse(enricher: Enricher, messages: Sequence[Message]) -> list[tuple[Batch, 
             return None
         return hit if is_sensible(hit, line, messages[bisect_right(starts, start) - 1].arrived) else None
 
-    value = b"\n".join([message.value for message in messages])
-    read = _read(value, decode, latest_ms(min(message.arrived for message in messages)))
+    latest = latest_ms(min(message.arrived for message in messages))
+    read = _read([message.value for message in messages], _hit, decode, latest)
     enriched = enricher.look_up(read)
     good = (read.columns[columns.END] != 0) & (enriched.signs & sign.BAD_ADDRESS == 0)
     all_good = bool(good.all())
@@ -114,32 +114,49 @@ def parse(enricher: Enricher, messages: Sequence[Message]) -> list[tuple[Batch, 
 
 def parse_facts(value: bytes) -> Lines:
     """A message of facts, each of which was given out by a worker."""
-    return _read(value, lambda line, _: _fact(line), 1 << 62)
+    return _read([value], _fact, lambda line, _: _fact(line), 1 << 62)
 
 
-def _read(value: bytes, decode: Callable[[bytes, int], Hit | None], latest_ms: int) -> Lines:
-    """The lines of a message; `decode` gets those that aren't read in columns. What is no hit has its `END` at zero."""
-    text = np.frombuffer(value + PADDING, np.uint8)
-    table = np.zeros((HEIGHT, lines.count(text, len(value))), np.int64)
-    count, unread = lines.read(text, len(value), latest_ms, table)
+def _read(
+    values: Sequence[bytes],
+    action: Callable[[bytes], Hit],
+    other: Callable[[bytes, int], Hit | None],
+    latest_ms: int,
+) -> Lines:
+    """The lines of messages. `action` decodes clicks and conversions; `other` those that aren't read in columns.
+
+    `other` is told where a line starts, too. What is no hit has its `END` at zero.
+    """
+    value = b"\n".join([*values, PADDING])
+    text, end = np.frombuffer(value, np.uint8), len(value) - len(PADDING) - 1
+    table = np.zeros((HEIGHT, lines.count(text, end)), np.int64)
+    count, unread = lines.read(text, end, latest_ms, table)
     read = Lines(text, table if count == table.shape[1] else np.ascontiguousarray(table[:, :count]), {})
     if not _is_utf8(value):
-        read.columns[columns.END] = 0
-    elif not unread:
-        return read
+        read.columns[columns.END], unread = 0, count
+    for index in np.flatnonzero(read.columns[columns.KIND] >= columns.CLICK).tolist():
+        if read.columns[columns.END, index]:
+            read.hits[index] = action(read.line(index))
+    if unread:
+        _read_others(read, value, other)
+    return read
+
+
+def _read_others(read: Lines, value: bytes, other: Callable[[bytes, int], Hit | None]) -> None:
+    """Read the lines that weren't."""
     more = bytearray()
     for index in np.flatnonzero(read.columns[columns.END] == 0).tolist():
         start = int(read.columns[columns.START, index])
         line = _line(value, start)
-        hit = decode(line, start)
+        hit = other(line, start)
         read.columns[1:, index] = 0
         if hit is not None:
             read.hits[index] = hit
-            read.columns[:, index], texts = _column(hit, start, len(line.rstrip()) - 1, len(text) + len(more))
+            read.columns[:, index], texts = _column(hit, start, len(line.rstrip()) - 1, len(value) + len(more))
             more += texts
+    read.hits = dict(sorted(read.hits.items()))
     if more:
-        read.text = np.frombuffer(b"".join([value, PADDING, bytes(more), PADDING]), np.uint8)
-    return read
+        read.text = np.frombuffer(b"".join([value, bytes(more), PADDING]), np.uint8)
 
 
 def _column(hit: Hit, start: int, brace: int, end: int) -> tuple[list[int], bytes]:
@@ -165,10 +182,9 @@ def _signed(bits: int) -> int:
 
 def _is_utf8(value: bytes) -> bool:
     try:
-        value.decode()
+        return value.isascii() or bool(value.decode())
     except UnicodeDecodeError:
         return False
-    return True
 
 
 def _line(value: bytes, start: int) -> bytes:

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from streams.compiled import PADDING, Array, Number, compiled, copy, inlined, load
+from streams.compiled import PADDING, Array, Number, compiled, copy, inlined, load, prefetch
 
 #: Gives a row of numbers for each question, which has as many texts as the cache was made for.
 Answer = Callable[[list[tuple[str, ...]]], Sequence[Sequence[int]]]
@@ -48,7 +48,7 @@ class Cache:
             _find_all(text, spans, self._slots, self._entries, self._bytes, self._used, len(self._entries), numbers)
         if len(self) > known:
             self._answers[known : len(self)] = answer(self._questions(known))
-        return self._answers[numbers]
+        return self._answers.take(numbers, axis=0)
 
     def _questions(self, known: int) -> list[tuple[str, ...]]:
         """Those that were entered behind the `known`."""
@@ -134,6 +134,18 @@ def _add(text: Array, spans: Array, number: int, entries: Array, known: Array, u
         entries[entry, _ENDS + part] = used[1]
 
 
+@inlined
+def _bring_near(text: Array, spans: Array, slots: Array, entries: Array, hashes: Array) -> None:
+    """Hash all questions, and have the processor fetch what is known of them: many at once take as long as one."""
+    for number in range(spans.shape[1]):
+        hashes[number] = _hash(text, spans, number)
+        prefetch(slots, hashes[number] & (slots.size - 1))
+    for number in range(spans.shape[1]):
+        found = np.int64(slots[hashes[number] & (slots.size - 1)]) - 1
+        if found >= 0:
+            prefetch(entries, found)
+
+
 @compiled
 def _find_all(
     text: Array, spans: Array, slots: Array, entries: Array, known: Array, used: Array, most: int, out: Array
@@ -141,8 +153,10 @@ def _find_all(
     """Find the number of each question's entry, which may be new; False where there may be no room for it."""
     if not _has_room(spans, entries, known, used, most):
         return False
+    hashes = np.empty(spans.shape[1], np.int64)
+    _bring_near(text, spans, slots, entries, hashes)
     for number in range(spans.shape[1]):
-        hashed = _hash(text, spans, number)
+        hashed = hashes[number]
         at = hashed & (slots.size - 1)
         while True:
             found = np.int64(slots[at]) - 1

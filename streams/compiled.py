@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
-from numba.core import types
+from llvmlite import ir
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -90,13 +91,27 @@ def _first_byte(_context: Any, word: Any) -> Any:
     return types.int64(types.uint64), code
 
 
+def _prefetch(_context: Any, table: Any, row: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        flag, place = ir.IntType(32), ir.PointerType(ir.IntType(8))
+        stride = builder.extract_value(array.strides, 0)
+        address = builder.gep(builder.bitcast(array.data, place), [builder.mul(arguments[1], stride)])
+        kind = ir.FunctionType(ir.VoidType(), [place, flag, flag, flag])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(fetch, [address, flag(1), flag(3), flag(1)])
+        return context.get_dummy_value()
+
+    return types.void(table, types.int64), code
+
+
 def _word(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
     word = context.get_value_type(types.uint64).as_pointer()
     return builder.bitcast(builder.gep(array.data, [arguments[1]]), word)
 
 
-#: `load(text, at)`: the eight bytes of a text from there, as a number. For compiled loops, as are the next three.
+#: `load(text, at)`: the eight bytes of a text from there, as a number. For compiled loops, as are the next four.
 load: Callable[[Array, int], Any] = intrinsic(_load)  # type: ignore[assignment]
 
 #: `store(text, at, word)`: puts the eight bytes of a number there.
@@ -107,6 +122,9 @@ byte: Callable[[Array, int], int] = intrinsic(_byte)  # type: ignore[assignment]
 
 #: `first_byte(word)`: which byte of a word that is not zero is the first with a bit set.
 first_byte: Callable[[Any], int] = intrinsic(_first_byte)  # type: ignore[assignment]
+
+#: `prefetch(table, row)`: has the processor bring a row near, which is asked for a little later.
+prefetch: Callable[[Array, int], None] = intrinsic(_prefetch)  # type: ignore[assignment]
 
 
 @inlined

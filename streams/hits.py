@@ -10,6 +10,7 @@ from pixeltally.hit import Hit
 from streams import columns
 from streams.columns import CLICK, CONVERSION, Lines
 from streams.compiled import Array, compiled
+from streams.table import bring_near
 from streams.visits import Visits, visit
 
 #: An ad unit's requests for its image, its clicks and its conversions are pixels of their own.
@@ -72,9 +73,13 @@ def _visit_all(
     visitors: Array, units: Array, kinds: Array,
     slots: Array, rows: Array, size: Array, old_slots: Array, old_rows: Array, out: Array,
 ) -> None:  # fmt: skip
+    targets = np.zeros(units.size, np.int64)
     for index in range(units.size):
-        kind, target = kinds[index], 0
+        kind = kinds[index]
         if units[index] != 0:
             group = _CLICKS if kind == CLICK else (_CONVERSIONS if kind == CONVERSION else _IMAGES)
-            target = units[index] << 2 | group
-        out[index] = visit(slots, rows, size, old_slots, old_rows, visitors[index], target)
+            targets[index] = units[index] << 2 | group
+    bring_near(slots, rows, visitors, targets)
+    bring_near(old_slots, old_rows, visitors, targets)
+    for index in range(units.size):
+        out[index] = visit(slots, rows, size, old_slots, old_rows, visitors[index], targets[index])

@@ -5,7 +5,7 @@ A function that is called `behind_…` gives the place behind what it expects, a
 
 import numpy as np
 
-from streams.compiled import Array, Number, byte, first_byte, inlined, load
+from streams.compiled import Array, Number, byte, compiled, first_byte, inlined, load
 
 #: 1: may stand in a name; 2: may begin one.
 _IN_NAME = np.zeros(256, np.uint8)
@@ -21,7 +21,7 @@ _QUOTES, _BACKSLASHES, _SPACES, _ZEROS, _SIXES = (np.uint64(each) * _ONES for ea
 _LOWER_HALVES, _UPPER_HALVES = (np.uint64(each) * _ONES for each in (0x0F, 0xF0))
 _TENS = np.array([10**power for power in range(8)], np.uint64)
 
-SPACE, QUOTE, COMMA, DASH, ZERO, COLON = 32, 34, 44, 45, 48, 58
+SPACE, QUOTE, COMMA, DASH, POINT, ZERO, COLON = 32, 34, 44, 45, 46, 48, 58
 OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT, LINE_END = 91, 93, 123, 125, 10
 
 
@@ -116,6 +116,41 @@ def eight_hex(word: Number) -> Number:
         | (pairs >> np.uint64(32) & np.uint64(0xFF)) << np.uint64(8)
         | pairs >> np.uint64(48)
     )
+
+
+@compiled
+def uuid(text: Array, at: int) -> tuple[int, Number, Number]:
+    """Behind the quote that ends a UUID in lower case (-1 where there is none), and its upper and lower bits."""
+    dashes = byte(text, at + 8) == byte(text, at + 13) == byte(text, at + 18) == byte(text, at + 23) == DASH
+    if not dashes or byte(text, at + 36) != QUOTE:
+        return -1, np.int64(0), np.int64(0)
+    four = np.uint64(0xFFFFFFFF)
+    first, fourth = eight_hex(load(text, at)), eight_hex(load(text, at + 28))
+    second = eight_hex(load(text, at + 9) & four | load(text, at + 14) << np.uint64(32))
+    third = eight_hex(load(text, at + 19) & four | load(text, at + 24) << np.uint64(32))
+    if (first | second | third | fourth) > four:
+        return -1, np.int64(0), np.int64(0)
+    return at + 37, np.int64(first << np.uint64(32) | second), np.int64(third << np.uint64(32) | fourth)
+
+
+@compiled
+def behind_amount(text: Array, at: int) -> int:
+    """As `behind_text`, for a `pixeltally.hit.Amount`."""
+    if byte(text, at) == QUOTE:
+        return at + 1
+    end = _behind_places(text, at, 14)
+    if end > 0 and byte(text, end) == POINT:
+        end = _behind_places(text, end + 1, 4)
+    return end + 1 if end > 0 and byte(text, end) == QUOTE else -1
+
+
+@inlined
+def _behind_places(text: Array, at: int, most: int) -> int:
+    """Behind one digit or more, up to so many; -1 where there are fewer or more."""
+    end = at
+    while ZERO <= byte(text, end) < ZERO + 10:
+        end += 1
+    return end if 0 < end - at <= most else -1
 
 
 @inlined

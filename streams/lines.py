@@ -1,6 +1,6 @@
-"""Reads lines of JSON into columns, in one compiled loop: image requests without a backslash, which nearly all are.
+"""Reads lines of JSON into columns, in one compiled loop: hits without a backslash, which nearly all are.
 
-What it reads, msgspec would read the same (a test holds that); what it doesn't, and is no image request, is left to
+What it reads, msgspec would read the same (a test holds that); what it doesn't is left to
 msgspec. Fields may stand in any order; it looks for them in the order of a fact. The bytes must be UTF-8.
 """
 
@@ -13,24 +13,24 @@ from streams.json_text import (
     CLOSE_OBJECT,
     COLON,
     COMMA,
-    DASH,
     LINE_END,
     OPEN_LIST,
     OPEN_OBJECT,
     QUOTE,
+    behind_amount,
     behind_digits,
     behind_name,
     behind_text,
     behind_texts,
-    eight_hex,
     fits,
     skip,
+    uuid,
     whole_number,
 )  # fmt: skip
 from streams.sense import EARLIEST_MS, MOST_BYTES
 
-#: What a field's value must be, beside its row. Texts of `_NAME` are names or empty; `_EMPTY` must be.
-_ID, _INTEGER, _UNSIGNED, _KIND, _FLAG, _NAME, _TEXT, _OTHER, _EMPTY, _NUMBER, _TEXTS, _OBJECT = range(12)
+#: What a field's value must be, beside its row. Texts of `_NAME`, `_AMOUNT` and `_OTHERS_ID` may be empty.
+_ID, _INTEGER, _UNSIGNED, _KIND, _FLAG, _NAME, _TEXT, _OTHER, _AMOUNT, _OTHERS_ID, _NUMBER, _TEXTS, _OBJECT = range(13)
 
 _NOWHERE = -1
 
@@ -53,9 +53,9 @@ _FIELDS = (
     ("purpose", _TEXT, columns.PURPOSE, False),
     ("params", _OBJECT, _NOWHERE, False),
     ("order", _OTHER, _NOWHERE, False),
-    ("value", _EMPTY, _NOWHERE, False),
+    ("value", _AMOUNT, _NOWHERE, False),
     ("currency", _OTHER, _NOWHERE, False),
-    ("click_id", _EMPTY, _NOWHERE, False),
+    ("click_id", _OTHERS_ID, _NOWHERE, False),
     ("country", _OTHER, _NOWHERE, False),
     ("asn", _NUMBER, _NOWHERE, False),
     ("isp", _OTHER, _NOWHERE, False),
@@ -92,29 +92,13 @@ def _words(names: tuple[str, ...]) -> tuple[Array, ...]:
 _LENGTHS, _NAME_A, _NAME_B, _BITS_A, _BITS_B = _words(tuple(f'{name}"' for name, _, _, _ in _FIELDS * 2))
 _TYPES = np.array([each for _, each, _, _ in _FIELDS])
 _ROWS = np.array([row for _, _, row, _ in _FIELDS])
-_KIND_LENGTHS, _KIND_A, _KIND_B, _KIND_BITS_A, _KIND_BITS_B = _words(('impression"', 'open"', 'view"'))
-
-
-@compiled
-def _behind_id(text: Array, at: int, out: Array, index: int) -> int:
-    dashes = byte(text, at + 8) == byte(text, at + 13) == byte(text, at + 18) == byte(text, at + 23) == DASH
-    if not dashes or byte(text, at + 36) != QUOTE:
-        return -1
-    four = np.uint64(0xFFFFFFFF)
-    first, fourth = eight_hex(load(text, at)), eight_hex(load(text, at + 28))
-    second = eight_hex(load(text, at + 9) & four | load(text, at + 14) << np.uint64(32))
-    third = eight_hex(load(text, at + 19) & four | load(text, at + 24) << np.uint64(32))
-    if (first | second | third | fourth) > four:
-        return -1
-    out[columns.ID_HIGH, index] = np.int64(first << np.uint64(32) | second)
-    out[columns.ID_LOW, index] = np.int64(third << np.uint64(32) | fourth)
-    return at + 37
+_KIND_LENGTHS, _KIND_A, _KIND_B, _KIND_BITS_A, _KIND_BITS_B = _words(tuple(f'{kind}"' for kind in columns.KINDS))
 
 
 @compiled
 def _behind_kind(text: Array, at: int, out: Array, index: int) -> Number:
     first, second = load(text, at), load(text, at + 8)
-    for kind in range(3):
+    for kind in range(_KIND_LENGTHS.size):
         differs = (first ^ _KIND_A[kind]) & _KIND_BITS_A[kind] | (second ^ _KIND_B[kind]) & _KIND_BITS_B[kind]
         if not differs:
             out[columns.KIND, index] = kind
@@ -136,11 +120,14 @@ def _behind_word(text: Array, at: int, out: Array, row: int, index: int) -> int:
 def _behind_quoted(text: Array, at: int, kind: int, out: Array, row: int, index: int) -> Number:
     """Behind a value that is a string; `at` is its first byte."""
     if kind == _ID:
-        return _behind_id(text, at, out, index)
+        behind, out[columns.ID_HIGH, index], out[columns.ID_LOW, index] = uuid(text, at)
+        return behind
     if kind == _KIND:
         return _behind_kind(text, at, out, index)
-    if kind == _EMPTY:
-        return at + 1 if byte(text, at) == QUOTE else -1
+    if kind == _AMOUNT:
+        return behind_amount(text, at)
+    if kind == _OTHERS_ID:
+        return at + 1 if byte(text, at) == QUOTE else uuid(text, at)[0]
     behind = behind_name(text, at) if kind == _NAME else behind_text(text, at)
     if behind > 0 and kind != _OTHER:
         out[row, index] = at

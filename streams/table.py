@@ -6,7 +6,7 @@ column. Rows keep their number, which others may hold. Compiled loops don't make
 
 import numpy as np
 
-from streams.compiled import Array, Number, compiled, inlined
+from streams.compiled import Array, Number, compiled, inlined, prefetch
 
 #: Columns of every table: its key.
 KEY_A, KEY_B = 0, 1
@@ -94,6 +94,17 @@ def enter(slots: Array, rows: Array, size: Array, key_a: int, key_b: int) -> Num
         if rows[row, KEY_A] == key_a and rows[row, KEY_B] == key_b:
             return row
         at = (at + 1) & (slots.size - 1)
+
+
+@inlined
+def bring_near(slots: Array, rows: Array, keys_a: Array, keys_b: Array) -> None:
+    """Have the processor fetch rows that are asked for next: it waits for many at once no longer than for one."""
+    for index in range(keys_a.size):
+        prefetch(slots, _slot(slots, keys_a[index], keys_b[index]))
+    for index in range(keys_a.size):
+        row = np.int64(slots[_slot(slots, keys_a[index], keys_b[index])]) - 1
+        if row >= 0:
+            prefetch(rows, row)
 
 
 @compiled

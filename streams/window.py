@@ -10,7 +10,7 @@ from streams.columns import CLICK
 from streams.compiled import Array, compiled
 from streams.hits import Hits
 from streams.registry import Unit
-from streams.table import Table, enter
+from streams.table import Table, bring_near, enter
 
 MINUTE_MS = 60_000
 
@@ -193,8 +193,12 @@ def _add(
             places[index] = -1
             late += 1
             continue
-        window = enter(slots, windows, size, times[index] // MINUTE_MS, units[index])
-        places[index] = window
+        places[index] = enter(slots, windows, size, times[index] // MINUTE_MS, units[index])
+    bring_near(visitor_slots, visitor_rows, places, visitors)
+    for index in range(times.size):
+        window = places[index]
+        if window < 0:
+            continue
         if not counted:
             if kinds[index] < CLICK and verdicts[index] == _VALID and visitors[index] != 0:
                 enter(visitor_slots, visitor_rows, visitor_size, window, visitors[index])

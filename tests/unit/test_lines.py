@@ -100,6 +100,7 @@ values = st.one_of(
     st.sampled_from(["Ü", "a/b", "x" * 64, "x" * 65, ".a", "\n", "\ud800", str(uuid.UUID(int=1)), "click", "view"]),
     st.integers(-10, 1 << 65),
     st.text(max_size=12),
+    st.text("0123456789.-+", max_size=8),
 )
 
 
@@ -107,6 +108,7 @@ values = st.one_of(
 def written(draw):
     """A line: a hit, or nearly one, in some way of writing, with some bytes of it changed."""
     known = HIT | {name: value for name, value in (MORE | FOUND).items() if draw(st.booleans())}
+    known["kind"] = draw(st.sampled_from(columns.KINDS))
     changed = draw(st.dictionaries(st.sampled_from([*HIT, *MORE, *FOUND, "more"]), values, max_size=2))
     for name in draw(st.sets(st.sampled_from([*HIT]), max_size=1)) if draw(st.integers(0, 4)) == 0 else ():
         del known[name]
@@ -154,12 +156,16 @@ def test_what_is_read_is_what_msgspec_reads(written):
         ("seq", 1 << 63),
         ("id", "7"),
         ("id", str(uuid.UUID(int=7)).replace("-", "_")),
-        ("kind", "click"),
+        ("kind", "clic"),
         ("kind", "impressio"),
         ("advertiser", ""),
         ("creative", "Ü"),
-        ("value", "12.50"),
-        ("click_id", str(uuid.UUID(int=7))),
+        ("value", "12."),
+        ("value", ".5"),
+        ("value", "-1"),
+        ("value", "12.34567"),
+        ("value", "1" * 15),
+        ("click_id", "7"),
         ("params", {"a": 1}),
         ("user_agent", 'a"b'),
         ("user_agent", "x" * (256 * 1024)),
@@ -168,6 +174,13 @@ def test_what_is_read_is_what_msgspec_reads(written):
 )
 def test_what_takes_a_closer_look_is_left_alone(name, value):
     assert read(json.dumps(HIT | {name: value}).encode()) == [None]
+
+
+@pytest.mark.parametrize("kind", columns.KINDS)
+@pytest.mark.parametrize("value", ["", "0", "12.5", "99999999999999.9999"])
+def test_every_kind_is_read(kind, value):
+    (found,) = read(json.dumps(HIT | {"kind": kind, "value": value, "click_id": HIT["id"]}).encode())
+    assert found["kind"] == kind
 
 
 @pytest.mark.parametrize("seq", [0, 9, 99_999_999, 123_456_789, 999_999_999_999_999_999])
