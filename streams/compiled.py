@@ -124,7 +124,7 @@ byte: Callable[[Array, int], int] = intrinsic(_byte)  # type: ignore[assignment]
 first_byte: Callable[[Any], int] = intrinsic(_first_byte)  # type: ignore[assignment]
 
 #: `prefetch(table, row)`: has the processor bring a row near, which is asked for a little later.
-prefetch: Callable[[Array, int], None] = intrinsic(_prefetch)  # type: ignore[assignment]
+prefetch: Callable[[Array, Number], None] = intrinsic(_prefetch)  # type: ignore[assignment]
 
 
 @inlined
