@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numba
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -98,8 +98,8 @@ def _prefetch(_context: Any, table: Any, row: Any) -> Any:
         stride = builder.extract_value(array.strides, 0)
         address = builder.gep(builder.bitcast(array.data, place), [builder.mul(arguments[1], stride)])
         kind = ir.FunctionType(ir.VoidType(), [place, flag, flag, flag])
-        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(fetch, [address, flag(1), flag(3), flag(1)])
+        known, name = builder.module.globals, "llvm.prefetch.p0"
+        builder.call(known.get(name) or ir.Function(builder.module, kind, name), [address, flag(1), flag(3), flag(1)])
         return context.get_dummy_value()
 
     return types.void(table, types.int64), code
