@@ -7,7 +7,7 @@ msgspec. Fields may stand in any order; it looks for them in the order of a fact
 import numpy as np
 
 from streams import columns
-from streams.compiled import Array, Number, byte, compiled, load
+from streams.compiled import Array, Number, byte, compiled, inlined, load
 from streams.json_text import (
     CLOSE_LIST,
     CLOSE_OBJECT,
@@ -95,7 +95,7 @@ _ROWS = np.array([row for _, _, row, _ in _FIELDS])
 _KIND_LENGTHS, _KIND_A, _KIND_B, _KIND_BITS_A, _KIND_BITS_B = _words(tuple(f'{kind}"' for kind in columns.KINDS))
 
 
-@compiled
+@inlined
 def _behind_kind(text: Array, at: int, out: Array, index: int) -> Number:
     first, second = load(text, at), load(text, at + 8)
     for kind in range(_KIND_LENGTHS.size):
@@ -106,7 +106,7 @@ def _behind_kind(text: Array, at: int, out: Array, index: int) -> Number:
     return -1
 
 
-@compiled
+@inlined
 def _behind_word(text: Array, at: int, out: Array, row: int, index: int) -> int:
     """Behind true or false."""
     word = load(text, at)
@@ -116,7 +116,7 @@ def _behind_word(text: Array, at: int, out: Array, row: int, index: int) -> int:
     return at + 5 if word & np.uint64(0xFFFFFFFFFF) == np.uint64(0x65736C6166) else -1  # false
 
 
-@compiled
+@inlined
 def _behind_quoted(text: Array, at: int, kind: int, out: Array, row: int, index: int) -> Number:
     """Behind a value that is a string; `at` is its first byte."""
     if kind == _ID:
@@ -135,7 +135,7 @@ def _behind_quoted(text: Array, at: int, kind: int, out: Array, row: int, index:
     return behind
 
 
-@compiled
+@inlined
 def _behind_value(text: Array, at: Number, kind: Number, out: Array, row: Number, index: int) -> Number:
     """Behind a field's value, which is put into its row; -1 where it is not what it must be."""
     if kind in (_INTEGER, _NUMBER, _UNSIGNED):
@@ -155,7 +155,7 @@ def _behind_value(text: Array, at: Number, kind: Number, out: Array, row: Number
     return _behind_quoted(text, at + 1, kind, out, row, index) if byte(text, at) == QUOTE else -1
 
 
-@compiled
+@inlined
 def _field(text: Array, at: int, expected: int) -> Number:
     """Which field's name stands at `at`; -1 where it is none."""
     first, second = load(text, at), load(text, at + 8)

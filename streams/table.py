@@ -13,12 +13,15 @@ KEY_A, KEY_B = 0, 1
 
 _FIRST_ROWS = 1024
 
+#: Numbers in one of the processor's lines of memory, of 64 bytes.
+_LINE = 8
+
 
 class Table:
     """The rows, and where they are: `slots` holds row numbers plus one, `size` how many rows there are."""
 
     def __init__(self, width: int) -> None:
-        self.rows: Array = np.empty((_FIRST_ROWS, width), np.int64)
+        self.rows: Array = _rows(_FIRST_ROWS, width)
         self.slots: Array = np.zeros(2 * _FIRST_ROWS, np.int32)
         self.size: Array = np.zeros(1, np.int64)
 
@@ -30,7 +33,7 @@ class Table:
         size = int(self.size[0])
         needed = size + count
         if needed > len(self.rows):
-            rows = np.empty((2 * needed, self.rows.shape[1]), np.int64)
+            rows = _rows(2 * needed, self.rows.shape[1])
             rows[:size] = self.rows[:size]
             self.rows = rows
         if 3 * needed > 2 * len(self.slots):
@@ -49,11 +52,18 @@ class Table:
     def keep(self, kept: Array) -> None:
         """Forget all rows but those that `kept` says yes to; these are numbered anew, in order."""
         rows = self.rows[: len(self)][kept]
-        self.rows = np.empty((max(_FIRST_ROWS, len(rows)), rows.shape[1]), np.int64)
+        self.rows = _rows(max(_FIRST_ROWS, len(rows)), rows.shape[1])
         self.rows[: len(rows)] = rows
         self.size[0] = len(rows)
         self.slots = np.zeros(1 << max(2 * _FIRST_ROWS, 2 * len(rows)).bit_length(), np.int32)
         _place_all(self.slots, self.rows, len(rows))
+
+
+def _rows(count: int, width: int) -> Array:
+    """Rows from the start of one of the processor's lines of memory on: one of eight columns is such a line."""
+    memory = np.empty(count * width + _LINE, np.int64)
+    first = -memory.ctypes.data // memory.itemsize % _LINE
+    return memory[first : first + count * width].reshape(count, width)
 
 
 @inlined
