@@ -26,9 +26,11 @@ _MINUTE_MS = 60_000
 Messages = list[tuple[int, bytes]]
 
 
-def burst() -> Messages:
-    """The hits of the last minutes."""
-    return list(Traffic().messages(BURST_HITS, _now_ms() - 2 * BURST_MS, BURST_MS))
+def bursts() -> tuple[Messages, Messages]:
+    """The hits of some minutes, and of the minutes after."""
+    traffic, start_ms = Traffic(), _now_ms() - 3 * BURST_MS
+    first = list(traffic.messages(BURST_HITS, start_ms, BURST_MS))
+    return first, list(traffic.messages(BURST_HITS, start_ms + BURST_MS, BURST_MS))
 
 
 def _now_ms() -> int:
@@ -65,8 +67,10 @@ def _count(messages: Messages) -> int:
 def two_workers(servers: str, folder: Path, one: Burst) -> list[Row]:
     """Two workers, on any core, against `one` alone on its core."""
     say("two workers …")
+    first, hits = bursts()
     with workers.started(servers, folder, 2) as crew:
-        two = crew.take(burst(), BURST_HITS)
+        crew.take(first, BURST_HITS)
+        two = crew.take(hits, BURST_HITS)
     free = (os.cpu_count() or 1) > 2
     return [
         Row(

@@ -86,19 +86,20 @@ class Attribution:
 
     def _lead(self, hits: Hits) -> list[tuple[Follower, Leader]]:
         """Remember impressions and clicks; whom they overtake."""
-        overtaken = self._lead_all(self._clicks, hits, hits.images)
+        overtaken = self._lead_all(self._clicks, hits, slice(None), hits.images)
         clicks = [index for index, hit in hits.actions.items() if hit.kind == "click" and hits.pixels[index] >= 0]
         if clicks:
-            people = np.full(len(hits), -1)
-            people[clicks] = [self._people.enter_one(int(hits.visitors[i]), int(hits.campaigns[i])) for i in clicks]
-            overtaken += self._lead_all(self._conversions, hits, people)
+            people = [self._people.enter_one(int(hits.visitors[i]), int(hits.campaigns[i])) for i in clicks]
+            overtaken += self._lead_all(self._conversions, hits, clicks, np.array(people))
         return overtaken
 
-    def _lead_all(self, trail: Trail, hits: Hits, keys: Array) -> list[tuple[Follower, Leader]]:
-        found = trail.lead(keys, hits.times, hits.ids)
+    def _lead_all(
+        self, trail: Trail, hits: Hits, indexes: slice | list[int], keys: Array
+    ) -> list[tuple[Follower, Leader]]:
+        found = trail.lead(keys, hits.times[indexes], np.ascontiguousarray(hits.ids[:, indexes]))
         if not found:
             return []
-        leaders = [(int(hits.times[index]), hits.id(index)) for index in found]
+        leaders = [(int(hits.times[index]), hits.id(index)) for index in np.arange(len(hits))[indexes][found]]
         return list(trail.overtaken(keys[found], leaders))
 
     def _followers(self, hits: Hits) -> Iterator[tuple[int, Trail, int]]:

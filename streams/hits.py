@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from uuid import UUID
 
 import numpy as np
 
 from pixeltally.hit import Hit
 from streams import columns
-from streams.columns import CLICK, CONVERSION, Lines
+from streams.columns import CLICK, CONVERSION, Lines, id_text
 from streams.compiled import Array, compiled
 from streams.table import bring_near
 from streams.visits import Visits, visit
@@ -65,7 +64,7 @@ class Hits:
 
     def id(self, index: int) -> str:
         """The hit's id."""
-        return str(UUID(bytes=self.ids[:, index].astype(">i8").tobytes()))
+        return id_text(self.ids[:, index])
 
 
 @compiled

@@ -9,10 +9,10 @@ leads to its newest. Nearly all come in order of time, so that the first looked 
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
-from uuid import UUID
 
 import numpy as np
 
+from streams.columns import id_text
 from streams.compiled import Array, compiled
 from streams.memory import Memory
 from streams.visits import OLDER, Visits
@@ -93,7 +93,7 @@ class Trail:
             older = self._visits.old.rows[row[OLDER] - 1]
             found.append(_latest(self._old.rows, older[NEWEST] - 1, ts))
         known = [
-            (int(rows[place, _TIME]), _id(rows[place]))
+            (int(rows[place, _TIME]), id_text(rows[place, _HIGH : _LOW + 1]))
             for place, rows in zip(found, (self._young.rows, self._old.rows), strict=False)
             if place >= 0
         ]
@@ -126,10 +126,6 @@ class Trail:
     def _of(self, key: int) -> list[Follower]:
         name = tuple(self._visits.young.rows[key, :2].tolist())
         return self._followers.old.get(name, []) + self._followers.young.get(name, [])
-
-
-def _id(row: Array) -> str:
-    return str(UUID(bytes=row[_HIGH : _LOW + 1].astype(">i8").tobytes()))
 
 
 @compiled
