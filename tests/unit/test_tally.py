@@ -242,10 +242,7 @@ def grown(log, parent, began):
 @settings(max_examples=200, deadline=None)
 @given(traffic(), traffic(), st.data())
 def test_counts_equal_the_recount_where_visitors_move_to_more_partitions(before, after, data):
-    for _, hits in (*before, *after):
-        for hit in hits:  # an order is one visitor's: within a partition it converts once
-            if hit.get("order"):
-                hit["order"] += f" of {hit['visitor']}"
+    give_each_visitor_orders_of_its_own(before + after)
     shift = before[-1][0] + 1 - START
     after = [
         (arrived + shift, [hit | {"ts": hit["ts"] + shift, "node": "c" + hit["node"]} | other(hit) for hit in hits])
@@ -262,7 +259,7 @@ def test_counts_equal_the_recount_where_visitors_move_to_more_partitions(before,
         if data.draw(st.booleans()):
             logs[0].tell(tallies[0])
     began, came = {}, []
-    for log, arrived, here in pieces(after, data.draw(st.booleans())):
+    for log, arrived, here in pieces(after, GROWTH.after, data.draw(st.booleans())):
         began.setdefault(log, arrived)
         came.append((arrived, here))
         if log not in tallies or data.draw(st.integers(0, 3)) == 0:
@@ -275,13 +272,50 @@ def test_counts_equal_the_recount_where_visitors_move_to_more_partitions(before,
     check(logs, before + came, MANY_UNITS)
 
 
-def pieces(messages, delayed):
+@settings(max_examples=150, deadline=None)
+@given(traffic(), st.integers(1, 8), st.data())
+def test_counts_equal_the_recount_over_one_to_eight_partitions(messages, count, data):
+    give_each_visitor_orders_of_its_own(messages)
+    logs = [Log(partition, MANY_UNITS) for partition in range(count)]
+    tallies, stale, offsets, came = [log.restore() for log in logs], [None] * count, [0] * count, []
+    for partition, arrived, hits in pieces(messages, count, data.draw(st.booleans())):
+        log, offset, message = logs[partition], offsets[partition], (arrived, hits)
+        offsets[partition] += 1
+        came.append(message)
+        event = data.draw(st.sampled_from(["go", "go", "tell", "crash", "lose", "rebalance"]))
+        if event == "tell":
+            log.tell(tallies[partition])
+        elif event == "crash":
+            tallies[partition] = log.restore()
+        elif event == "lose":
+            stale[partition], tallies[partition] = tallies[partition], log.restore()
+        elif event == "rebalance":
+            tallies = [each.restore() for each in logs]
+        log.apply(tallies[partition], offset, message)
+        last = stale[partition]
+        if last is not None and last.head.offset == offset - 1 and data.draw(st.booleans()):
+            log.apply(last, offset, message)
+            log.tell(last)
+    for log, tally in zip(logs, tallies, strict=True):
+        log.tell(log.restore())
+        log.tell(tally)
+    check(logs, came, MANY_UNITS)
+
+
+def give_each_visitor_orders_of_its_own(messages):
+    """An order converts once within a partition: so it must be one visitor's."""
+    for hit in {id(hit): hit for _, hits in messages for hit in hits}.values():  # one that came again is the same
+        if hit.get("order"):
+            hit["order"] += f" of {hit['visitor']}"
+
+
+def pieces(messages, count, delayed):
     """(partition, arrived, hits) of each partition's part of each message, in order; new partitions' may be delayed."""
     found = []
     for number, (arrived, hits) in enumerate(messages):
         keys = [key(hit["advertiser"], hit["campaign"], hit["visitor"]) for hit in hits]
         here = {}
-        for hit, partition in zip(hits, partitions(keys, GROWTH.after), strict=True):
+        for hit, partition in zip(hits, partitions(keys, count), strict=True):
             here.setdefault(partition, []).append(hit)
         later = messages[number + 1][0] if delayed and number + 1 < len(messages) else arrived
         found += [(partition, later if partition else arrived, part) for partition, part in here.items()]
