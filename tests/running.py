@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -86,6 +87,12 @@ def running(data: Path, **environ: str):
     finally:
         if stack.process and stack.process.poll() is None:
             stack.stop()
+
+
+def ours(environ: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """A command of ours with this environment, once it has ended."""
+    command = [sys.executable, "-m", "pixeltally", *arguments]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
 
 
 def processes(stack, tier):
