@@ -120,11 +120,13 @@ def _send(
     until = time.monotonic() + seconds
     with ThreadPoolExecutor(1) as pool:
         sending = pool.submit(sender.run, plan, stop)
-        while not wait([sending], min(SAMPLE_S, max(0.0, until - time.monotonic()))).done:
-            if time.monotonic() >= until or sleep(0.0):
-                stop.set()
-            else:
+        try:
+            while time.monotonic() < until and not sleep(0.0):
+                if wait([sending], min(SAMPLE_S, max(0.0, until - time.monotonic()))).done:
+                    break
                 look(sender.tally)
+        finally:
+            stop.set()
         sending.result()
     return sender.tally
 

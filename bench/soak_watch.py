@@ -1,5 +1,6 @@
 """Looks at the processes and folders of a stack that this process runs."""
 
+import os
 import re
 import time
 from contextlib import suppress
@@ -54,9 +55,10 @@ def _seen(process: psutil.Process) -> Seen:
 
 
 def _bytes(folder: Path) -> int:
-    """What a folder takes of the disk."""
+    """What a folder takes of the disk; files come and go meanwhile."""
     total = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):
-            total += path.lstat().st_blocks * 512
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(where, name)).st_blocks * 512
     return total

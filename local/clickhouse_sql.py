@@ -28,6 +28,11 @@ class Statement:
         return re.match(r"(SELECT|WITH)\b|\(", self.text) is not None
 
     @property
+    def defines(self) -> bool:
+        """It has the engine write down what a table or another thing is."""
+        return re.match(r"(CREATE|ALTER|RENAME|EXCHANGE|ATTACH)\b", self.text) is not None and not self.needs_session
+
+    @property
     def sets_session(self) -> bool:
         """It changes its session's settings or database."""
         return re.match(r"(SET|USE)\b", self.text) is not None

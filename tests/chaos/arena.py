@@ -6,8 +6,6 @@ listener for each tier, and advertises that tier's door. Spool, Kafka and ClickH
 
 import http.client
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +15,7 @@ from pathlib import Path
 import clickhouse_connect
 import libfaketime
 import psutil
+from disk import Disk
 from door import Door
 from processes import BROWSER, free_port, tier, wait_until
 from running import SECRET, processes
@@ -35,35 +34,6 @@ TIERS = ("ingest", "streams", "sink", "clickhouse", "broker")
 CLOCKS = ("ingest", "streams", "sink")
 
 DISK_MB = {"spool": 256, "kafka": 4096, "clickhouse": 4096}
-
-
-class Disk:
-    """A tmpfs that can be full: it is made as small as what it holds, and as large as it was again."""
-
-    def __init__(self, folder: Path, megabytes: int) -> None:
-        self._folder, self._megabytes = folder, megabytes
-        folder.mkdir(parents=True)
-
-    def __enter__(self) -> "Disk":
-        self._mount(f"size={self._megabytes}m", "tmpfs")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        subprocess.run(["umount", "--lazy", str(self._folder)], check=True)
-
-    def fill(self) -> None:
-        """Leave no byte free."""
-        while True:
-            with suppress(subprocess.CalledProcessError):  # it has grown meanwhile
-                return self._mount(f"remount,size={shutil.disk_usage(self._folder).used}")
-
-    def free(self) -> None:
-        """Give it its room back."""
-        self._mount(f"remount,size={self._megabytes}m")
-
-    def _mount(self, options: str, *what: str) -> None:
-        kind = ["-t", "tmpfs", *what] if what else []
-        subprocess.run(["mount", *kind, "-o", options, str(self._folder)], check=True, capture_output=True)
 
 
 class Clock:

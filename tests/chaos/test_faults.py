@@ -17,6 +17,7 @@ from functools import partial
 
 import pytest
 from arena import TIERS, Arena
+from disk import require_mount
 from faults import Fault, each_kind, restart, schedule
 from load import load
 from processes import wait_until
@@ -41,8 +42,7 @@ DAY = time.strftime("%Y-%m-%d", time.gmtime())
 
 @pytest.fixture
 def arena(tmp_path, durable):
-    if not shutil.which("mount") or os.geteuid():
-        pytest.skip("needs the right to mount disks")
+    require_mount()
     with Arena(tmp_path, tmp_path / "archive") as made:
         yield made
 

@@ -25,6 +25,7 @@ import cramjam
 import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureError
+from disk import Disk, require_mount
 from processes import free_port, start_clickhouse, tier
 
 MIGRATIONS = Path(__file__).parents[2] / "sinks" / "migrations"
@@ -486,3 +487,23 @@ def test_a_taken_port_or_folder_is_refused_in_one_sentence(tmp_path: Path) -> No
         assert "in use by another ClickHouse" in shared
     (tmp_path / "file").write_text("")
     assert "can't be written" in _refusal(tmp_path / "file", free_port())
+
+
+def test_a_full_disk_costs_no_definition(tmp_path: Path) -> None:
+    require_mount()
+    with Disk(tmp_path / "disk", 256) as disk, start_clickhouse(tmp_path / "disk") as server:
+        with connect(server.url) as client:
+            client.command("CREATE TABLE pixeltally.kept (at DateTime) ENGINE = MergeTree ORDER BY at")
+            disk.fill()
+            for statement in (
+                "ALTER TABLE pixeltally.kept MODIFY TTL at + INTERVAL 1 DAY",
+                "CREATE TABLE pixeltally.more (at DateTime) ENGINE = MergeTree ORDER BY at",
+            ):
+                with pytest.raises(DatabaseError, match="nothing is defined with less than 64"):
+                    client.command(statement)
+        server.process.kill()
+        server.process.wait()
+        disk.free()
+        with start_clickhouse(tmp_path / "disk") as again, connect(again.url) as client:
+            assert client.query("EXISTS pixeltally.kept").result_rows == [(1,)]
+            assert client.query("EXISTS pixeltally.more").result_rows == [(0,)]

@@ -79,6 +79,13 @@ def test_kinds_of_statements() -> None:
     assert not read("SELECT 1").needs_session
 
 
+def test_which_statements_define_what_must_be_written_down() -> None:
+    assert read("ALTER TABLE t MODIFY TTL a + toIntervalDay(1)").defines
+    assert read("CREATE OR REPLACE VIEW v AS SELECT 1").defines
+    assert not read("CREATE TEMPORARY TABLE t (a String)").defines
+    assert not read("DROP TABLE t").defines
+
+
 def test_errors_have_the_status_a_server_gives_them() -> None:
     assert error_code("Code: 60. DB::Exception: Code: 62. DB::Exception: x") == 60
     assert error_code("no number") == 1002
