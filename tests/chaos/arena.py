@@ -26,6 +26,9 @@ from pixeltally.settings import Settings
 #: Tiers that reach Kafka, each through a listener and a door of its own; `shipper` is a part of ingest.
 KAFKA_CLIENTS = ("shipper", "streams", "sink")
 
+#: Parts of ingest: how its processes are named apart is seen in `Arena.processes`.
+INGEST = {"shipper": "ingest", "worker": "ingest"}
+
 #: In the order of their stop.
 TIERS = ("ingest", "streams", "sink", "clickhouse", "broker")
 
@@ -112,12 +115,11 @@ class Arena:
 
     def processes(self, part: str) -> list[psutil.Process]:
         """A part's processes, its first one first; `shipper` and `worker` are parts of ingest."""
-        found = processes(self, "ingest" if part in ("shipper", "worker") else part)
-        if part == "shipper":
-            return [each for each in found if "shipper" in " ".join(each.cmdline())]
-        if part == "worker":
-            return [each for each in found if each.cmdline() == ["pixeltally ingest"]]
-        return sorted(found, key=lambda each: "-m" not in each.cmdline())
+        found = {each: " ".join(each.cmdline()) for each in processes(self, INGEST.get(part, part))}
+        if part not in INGEST:
+            return sorted(found, key=lambda each: "-m pixeltally" not in found[each])
+        own = {each: line for each, line in found.items() if "-m pixeltally" not in line}
+        return [each for each, line in own.items() if ("shipper" in line) == (part == "shipper")]
 
     def ask(self, path: str) -> int:
         """The status of a GET of ingest itself; 0 where nobody answers."""

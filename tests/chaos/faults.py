@@ -113,7 +113,7 @@ def restart(arena: Arena, part: str) -> None:
     """Have it end as systemd would, and wait until there is another one."""
     before = {each.pid for each in arena.processes(part)}
     _signalled(arena, part, signal.SIGTERM)
-    wait_until(lambda: {each.pid for each in arena.processes(part)}.isdisjoint(before), f"another {part}", 40)
+    wait_until(lambda: {each.pid for each in arena.processes(part)}.isdisjoint(before), f"another {part}", 90)
 
 
 def _signalled(arena: Arena, part: str, number: int, which: float = 0) -> Callable[[], object]:

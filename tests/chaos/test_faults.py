@@ -36,7 +36,7 @@ A_ROUND = 12
 AT_ONCE = 3  #: in the short form
 
 RECOVERED_HITS = 40
-PATIENCE_S = 120
+PATIENCE_S = 240
 DAY = time.strftime("%Y-%m-%d", time.gmtime())
 
 
@@ -61,7 +61,9 @@ def test_all_that_was_answered_is_counted_once_whatever_goes_wrong(arena, tmp_pa
     draw, began, rows = random.Random(SEED), time.time(), []
     answered, failed, lost = set(), set(), 0
     for number, of_round in enumerate(rounds(draw)):
-        with load(arena.doors["front"].port, "chaos", pause_s=0.01, first=number * 10**6, click_every=20) as sent:
+        with load(
+            arena.doors["front"].port, "chaos", threads=2, pause_s=0.01, first=number * 10**6, click_every=20
+        ) as sent:
             suffered = [suffer(arena, faults, sent) for faults in of_round]
             if number == 0 and LONG:
                 suffered += [suffer(arena, [rolling(tier)], sent) for tier in TIERS]
