@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test hostile chaos bench boards lint setup browser nginx quix clean
+.PHONY: demo test hostile chaos soak bench boards lint setup browser nginx quix clean
 
 demo: setup
 	$(BIN)/pixeltally demo
@@ -15,9 +15,14 @@ test: setup browser nginx lint
 hostile: setup
 	PIXELTALLY_HOSTILE=20000 $(BIN)/pytest -s tests/integration/test_hostile.py
 
-# The long form of tests/chaos: twenty kills of ingest, ten of streams, Kafka away for two minutes.
+# The long form of tests/chaos: over 200 faults of every kind, kills and pauses of streams, Kafka away for two minutes.
 chaos: setup
-	PIXELTALLY_CHAOS=1 $(BIN)/pytest -s --timeout 900 tests/chaos
+	PIXELTALLY_CHAOS=1 $(BIN)/pytest -s --timeout 4000 tests/chaos
+
+# An hour's traffic at 30 % of what the machine can do: are memory, open files and disk flat?
+SOAK_MINUTES ?= 60
+soak: setup
+	$(BIN)/python -m bench.soak --minutes $(SOAK_MINUTES)
 
 # Needs wrk. The peers: nginx and Flask for ingest; idiomatic Faust and Quix Streams for streams; GoAccess for imports.
 bench: setup quix

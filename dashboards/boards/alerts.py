@@ -90,6 +90,17 @@ GROUP BY reason
         severity="warning",
     ),
     Alert(
+        uid="pixeltally-stages-differ",
+        title="Stages differ",
+        summary="A reconciliation of the last hour found hits that one stage has and another has not: `pixeltally"
+        " reconcile` says which.",
+        sql="SELECT sum(difference) AS difference FROM reconciliations WHERE $__timeFilter(at)",
+        above=0,
+        range_s=3600,
+        for_s=0,
+        severity="critical",
+    ),
+    Alert(
         uid="pixeltally-invalid-jump",
         title="Invalid share jumps",
         summary="The share of invalid requests in the last hour is 10 points or more above that of the day before it.",
