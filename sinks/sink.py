@@ -131,9 +131,17 @@ class Sink:
             if lines:
                 self._insert(TABLES[topic], lines)
         if self._batch is batch and batch.offsets:
-            offsets = [TopicPartition(*place, offset) for place, offset in batch.offsets.items()]
-            self._consumer.commit(offsets=offsets, asynchronous=False)
             self._batch = Batch()
+            self._commit(batch.offsets)
+
+    def _commit(self, offsets: dict[tuple[str, int], int]) -> None:
+        """Commit what is written; where Kafka doesn't take that now, the next batch commits it, too."""
+        try:
+            places = [TopicPartition(*place, offset) for place, offset in offsets.items()]
+            self._consumer.commit(offsets=places, asynchronous=False)
+        except KafkaException as error:
+            log.warning("Kafka took no commit, trying again with the next batch: %s", error.args[0].str())
+            self._batch.offsets = offsets
 
     def _insert(self, table: str, lines: list[tuple[str, bytes]]) -> None:
         """Insert lines; what ClickHouse refuses for its content is halved until the bad line is alone."""

@@ -3,7 +3,8 @@
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -56,10 +57,20 @@ class _Message:
         return self._facts
 
 
+@cache
+def _enricher(settings: Settings) -> Enricher:
+    return Enricher(settings)
+
+
+def enricher(settings: Settings) -> Enricher:
+    """The lists, loaded once for all that look at the same ones."""
+    return _enricher(replace(settings, data=Path(), archive=""))
+
+
 def count(root: Path, settings: Settings, sent: Sequence[Sent], segment_lines: int = 40) -> list[Fact]:
     """Archive the requests under `root` as segments of so many lines, count them in this order; their facts."""
-    enricher, rules = Enricher(settings), Rules.of(settings)
-    tallies = {number: Tally(number, rules, enricher, Head(-1, 0, 0)) for number in range(PARTITIONS)}
+    lists, rules = enricher(settings), Rules.of(settings)
+    tallies = {number: Tally(number, rules, lists, Head(-1, 0, 0)) for number in range(PARTITIONS)}
     offsets, counted, facts = defaultdict(int), defaultdict(list), {}
     judge, spools = packing.judgement(settings), defaultdict(lambda: _Spool(segment_lines))
     for each in sent:
@@ -71,7 +82,7 @@ def count(root: Path, settings: Settings, sent: Sequence[Sent], segment_lines: i
             except Uncountable:
                 continue
         for _, partition, value in packing.messages([hit for hit in hits if hit], PARTITIONS):
-            [(batch, _)] = parse(enricher, [Hits(partition, offsets[partition], each.arrived, value)])
+            [(batch, _)] = parse(lists, [Hits(partition, offsets[partition], each.arrived, value)])
             offsets[partition] += 1
             told = tallies[partition].apply(batch).facts
             counted[partition].append(_Message(tallies[partition].head, told))

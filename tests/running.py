@@ -49,6 +49,14 @@ class Running:
         self.process.send_signal(number)
         return self.process.wait(60)
 
+    def kill(self) -> None:
+        """End all of it at once, and wait until nothing is left."""
+        assert self.process
+        all_of = self.descendants()
+        self.process.kill()
+        self.process.wait(60)
+        assert psutil.wait_procs(all_of, 30)[1] == []
+
     def descendants(self) -> list[psutil.Process]:
         assert self.process
         return psutil.Process(self.process.pid).children(recursive=True)

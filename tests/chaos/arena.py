@@ -36,6 +36,9 @@ TIERS = ("ingest", "streams", "sink", "clickhouse", "broker")
 #: for anything that is counted.
 CLOCKS = ("ingest", "streams", "sink")
 
+#: Who asks by `Arena.ask`.
+ADDRESS = "198.51.100.1"
+
 DISK_MB = {"spool": 256, "kafka": 4096, "clickhouse": 4096}
 
 
@@ -78,6 +81,7 @@ class Arena:
             "PIXELTALLY_TRUSTED_PROXIES": "127.0.0.1/32",
             "PIXELTALLY_INGEST_PORT": str(self.ingest),
             "PIXELTALLY_INGEST_WORKERS": "2",
+            "PIXELTALLY_GPC": "anonymous",
             "PIXELTALLY_SPOOL_MIN_FREE_BYTES": "0",
             "PIXELTALLY_KAFKA_PORT": str(self._kafka),
             "PIXELTALLY_CLICKHOUSE_PORT": str(self._clickhouse),
@@ -121,11 +125,11 @@ class Arena:
         own = {each: line for each, line in found.items() if "-m pixeltally" not in line}
         return [each for each, line in own.items() if ("shipper" in line) == (part == "shipper")]
 
-    def ask(self, path: str) -> int:
+    def ask(self, path: str, **headers: str) -> int:
         """The status of a GET of ingest itself; 0 where nobody answers."""
         connection = http.client.HTTPConnection("127.0.0.1", self.ingest, timeout=2)
         try:
-            connection.request("GET", path, headers={"User-Agent": BROWSER, "X-Forwarded-For": "198.51.100.1"})
+            connection.request("GET", path, headers={"User-Agent": BROWSER, "X-Forwarded-For": ADDRESS, **headers})
             return connection.getresponse().status
         except (OSError, http.client.HTTPException):
             return 0

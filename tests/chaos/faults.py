@@ -26,14 +26,14 @@ WAYS = {
     "broker": ("shipper", "streams", "sink"),
 }
 DISKS = {"ingest": "spool", "clickhouse": "clickhouse", "broker": "kafka"}
-STEPS_S = (-90, -5, 5, 45, 120)
+STEPS_S = (-90, -5, 5, 30, 75)
 DELAY_S = 0.4
 POISON = 2000
 
 #: So many of 100 faults are of this kind; pairs are two at once of the first four.
 SHARES = {"kill": 22, "stall": 16, "restart": 14, "cut": 20, "full disk": 10, "clock": 8, "slow": 4, "poison": 4}
 PAIRED = ("kill", "stall", "restart", "cut")
-PAIRS_PERCENT = 25
+PAIRS_PERCENT = 40
 
 
 @dataclass

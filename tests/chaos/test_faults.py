@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from functools import partial
 
 import pytest
-from arena import TIERS, Arena
+from arena import ADDRESS, TIERS, Arena
 from disk import require_mount
 from faults import Fault, each_kind, restart, schedule
 from load import load
 from processes import wait_until
 from running import ours, running
 
+from pixeltally import archive
 from pixeltally.arrival import settle
 from pixeltally.database import connect
 from pixeltally.errors import Refused
@@ -34,6 +35,8 @@ SEED = int(os.environ.get("PIXELTALLY_CHAOS_SEED", "1"))
 FAULTS = int(os.environ.get("PIXELTALLY_CHAOS_FAULTS", "210"))
 A_ROUND = 12
 AT_ONCE = 3  #: in the short form
+
+NOBODIES = 10  #: requests of a round that ask not to be known
 
 RECOVERED_HITS = 40
 PATIENCE_S = 240
@@ -67,9 +70,12 @@ def test_all_that_was_answered_is_counted_once_whatever_goes_wrong(arena, tmp_pa
             suffered = [suffer(arena, faults, sent) for faults in of_round]
             if number == 0 and LONG:
                 suffered += [suffer(arena, [rolling(tier)], sent) for tier in TIERS]
+        assert {arena.ask("/p/acme/chaos/banner.gif", **{"Sec-GPC": "1"}) for _ in range(NOBODIES)} == {200}
         answered |= sent.answered
         failed |= sent.failed
         lost, difference = expect_equal(arena, began, answered, failed)
+        nobodys = "SELECT count() FROM facts FINAL WHERE campaign = 'chaos' AND visitor = 0"
+        assert arena.query(nobodys) == [((number + 1) * NOBODIES,)]
         for each in suffered:
             each.difference = difference
             print(row(each), flush=True)
@@ -135,7 +141,7 @@ def expect_equal(arena, began, answered, failed):
     assert others == []
     assert lost == found.counts["lost"]
     assert found.unaccounted == 0
-    rows = arena.query("SELECT toUInt32(params['n']) FROM facts FINAL WHERE campaign = 'chaos'")
+    rows = arena.query("SELECT toUInt32(params['n']) FROM facts FINAL WHERE campaign = 'chaos' AND visitor != 0")
     counted = {number for (number,) in rows}
     assert len(rows) == len(counted)
     assert counted <= answered | failed
@@ -166,15 +172,25 @@ def expect_proved(arena, folder):
     checked = run("verify", str(made), "--segments", str(arena.archive))
     assert checked.returncode == 0, checked.stdout
     assert "every number is the same" in checked.stdout
+    lines = [line for line in archived(arena.archive) if b'"gpc":"1"' in line]
+    assert len(lines) >= NOBODIES
+    assert not any(ADDRESS.encode() in line for line in lines)
     if not LONG:
         return
     quiet = folder / "quiet"
     quiet.mkdir()
     shutil.copy(arena.data / "statement.key", quiet)
-    with running(quiet, PIXELTALLY_ARCHIVE=str(arena.archive)) as stack:
+    with running(quiet, PIXELTALLY_ARCHIVE=str(arena.archive), PIXELTALLY_GPC="anonymous") as stack:
         quietly = partial(ours, stack.environ)
         assert quietly("restore").returncode == 0
         assert stated(quietly, again) == made.read_bytes()
+
+
+def archived(root):
+    """All lines of requests in an archive."""
+    for name in archive.logs(root, archive.REQUESTS):
+        for entry, _ in archive.entries(root, name):
+            yield from b"".join(archive.pieces(root, entry)).splitlines()
 
 
 def stated(run, path):

@@ -71,9 +71,7 @@ class Crew:
                 if worker.returncode != -signal.SIGKILL:
                     print(f"a worker of streams ended with {worker.returncode}")
                 self._workers[place] = self._start("streams")
-        if self._sink.poll() is not None:
-            print(f"the sink ended with {self._sink.returncode}")
-            self._sink = self._start("sink")
+        assert self._sink.poll() is None, "the sink waits for Kafka, and ends only when it is told to"
 
     def kill(self, draw):
         draw.choice(self._workers).kill()

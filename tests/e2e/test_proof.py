@@ -3,8 +3,6 @@
 import json
 import random
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -12,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from clickhouse_connect.driver.client import Client
 from processes import BROWSER, wait_until
-from running import SECRET, Running, processes
+from running import SECRET, Running, ours, processes
 
 from ingest import request
 from ingest.answered import Answered
@@ -33,30 +31,26 @@ DAY = time.strftime("%Y-%m-%d", time.gmtime(YESTERDAY))
 TODAY = time.strftime("%Y-%m-%d", time.gmtime())
 
 
-def run(stack: Running, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pixeltally", *arguments]
-    return subprocess.run(command, env=stack.environ, capture_output=True, text=True, check=False)
-
-
 def today(stack: Running, draw: random.Random) -> int:
     """Traffic as it comes in: repeats, bots, clicks, orders, and one that can't be counted; how many hits."""
-    hits = 0
+    clicks = []
     for number in range(150):
         unit, address = draw.choice(UNITS), f"198.51.100.{draw.randrange(40)}"
         who = {"X-Forwarded-For": address, "User-Agent": BOT if draw.random() < 0.1 else BROWSER}
         assert stack.get(f"/p/{unit}.gif?n={number}", who).status == 200
         if draw.random() < 0.2:
-            time.sleep(0.11)
             link = f"/c/{unit}?to={quote(TARGET, safe='')}&k={sign(key_of(SECRET.encode()), unit, TARGET)}"
-            assert stack.get(link, who).status == 302
-            hits += 1
+            clicks.append((link, who))
+    time.sleep(0.11)  # sooner nobody clicks
+    for link, who in clicks:
+        assert stack.get(link, who).status == 302
     for order in ("A-1", "A-2", "A-1"):
         who = {"X-Forwarded-For": "198.51.100.7"}
         assert stack.get(f"/v/acme/spring.gif?order={order}&value=12.50&currency=EUR", who).status == 200
     bearer = {"Authorization": f"Bearer {token(key_of(SECRET.encode()), 'acme')}", "Content-Type": "application/json"}
     assert stack.post("/v/acme/spring", json.dumps({"order": "A-3", "value": "7"}), bearer).status == 202
     stack.get("/p/UPPER/x/y.gif", {})
-    return hits + 150 + 3 + 1
+    return len(clicks) + 150 + 3 + 1
 
 
 def yesterday(data: Path, draw: random.Random) -> int:
@@ -77,12 +71,13 @@ def yesterday(data: Path, draw: random.Random) -> int:
 
 def settle(stack: Running) -> None:
     """Have ingest close its segments and the sink archive the order, as they do when they are restarted."""
-    for tier in ("ingest", "sink"):
-        old = processes(stack, tier)
-        for process in old:
-            if "shipper" not in " ".join(process.cmdline()) and process.parent().pid not in {each.pid for each in old}:
-                process.terminate()
-        wait_until(lambda old=old: not any(each.is_running() for each in old), f"the end of {tier}", 30)
+    tiers = ("ingest", "sink")
+    old = [process for tier in tiers for process in processes(stack, tier)]
+    for process in old:
+        if process.parent() not in old:
+            process.terminate()
+    wait_until(lambda: not any(each.is_running() for each in old), "the end of ingest and sink", 30)
+    for tier in tiers:
         processes(stack, tier)
 
 
@@ -96,14 +91,14 @@ def test_a_statement_is_proved_and_survives_the_loss_of_all_but_the_archive(tmp_
         wait_until(lambda: stack.query("SELECT count() FROM facts FINAL") == [(hits,)], "all facts", 30)
         settle(stack)
         made = state(stack, tmp_path / "made.json")
-        said = run(stack, "verify", str(tmp_path / "made.json"), "--segments", str(archive))
+        said = ours(stack.environ, "verify", str(tmp_path / "made.json"), "--segments", str(archive))
         assert said.returncode == 0, said.stdout
         assert "every number is the same" in said.stdout
-        assert stack.stop() == 0
+        stack.kill()
         lose(data)
         stack.start()
         for _ in range(2):  # the second time changes nothing
-            restored = run(stack, "restore")
+            restored = ours(stack.environ, "restore")
             assert restored.returncode == 0, restored.stdout + restored.stderr
             assert f"{hits} hits sent (0 of them without an archived order), {hits} are in" in restored.stdout
         assert state(stack, tmp_path / "again.json") == made
@@ -114,7 +109,7 @@ def test_a_statement_is_proved_and_survives_the_loss_of_all_but_the_archive(tmp_
 
 
 def state(stack: Running, path: Path) -> bytes:
-    done = run(stack, "statement", "acme/spring", "--from", DAY, "--to", TODAY, "--out", str(path))
+    done = ours(stack.environ, "statement", "acme/spring", "--from", DAY, "--to", TODAY, "--out", str(path))
     assert done.returncode == 0, done.stderr
     return path.read_bytes()
 
@@ -129,7 +124,7 @@ def lose(data: Path) -> None:
 
 def expect_reconciled(stack: Running, hits: int) -> None:
     """Every stage has all of it, the accounts of what was answered too: of what is settled, and of all."""
-    done = run(stack, "reconcile", "--format", "json", "--from", DAY, "--to", TODAY)
+    done = ours(stack.environ, "reconcile", "--format", "json", "--from", DAY, "--to", TODAY)
     said = json.loads(done.stdout)
     assert (done.returncode, said["difference"], said["differences"]) == (0, 0, [])
     names = ("answered", "lost", "spooled", "dead", "in_kafka", "facts", "unaccounted")

@@ -33,7 +33,7 @@ def finish(data, broker, shipped):
         assert process.wait(20) == 0
 
 
-@pytest.mark.parametrize(("store_ip", "kills"), [("full", 3), ("truncated", 1)])
+@pytest.mark.parametrize(("store_ip", "kills"), [("full", 2), ("truncated", 1)])
 def test_kills_at_any_moment_archive_each_line_once(tmp_path, broker, monkeypatch, store_ip, kills):
     root, draw = tmp_path / "archive", random.Random(store_ip)
     monkeypatch.setenv("PIXELTALLY_ARCHIVE", str(root))
@@ -67,31 +67,30 @@ def test_kills_at_any_moment_archive_each_line_once(tmp_path, broker, monkeypatc
     assert totals == {"answered": sent, "lost": 0, "spooled": sent, "unanswered": 0}
 
 
-def test_what_was_written_and_never_answered_is_told_apart(tmp_path, broker):
-    tier = Ingest(tmp_path, PIXELTALLY_SECRET="x")
+def test_what_was_never_answered_and_what_was_lost_are_told_apart(tmp_path, broker):
+    torn, full = (Ingest(tmp_path, PIXELTALLY_SECRET="x") for _ in range(2))  # each has a node of its own
     for _ in range(3):
-        tier.get("/p/acme/spring/banner.gif")
-    tier.close()
-    path = spool.segment_path(tier.folder, 1)
+        torn.get("/p/acme/spring/banner.gif")
+    torn.close()
+    path = spool.segment_path(torn.folder, 1)
     line = path.read_bytes().splitlines(keepends=True)[0]
     path.write_bytes(path.read_bytes() + line + line[:20])
     size = path.stat().st_size
     Ingest(tmp_path, PIXELTALLY_SECRET="x").close()  # the next worker takes the node over
-    finish(tmp_path, broker, lambda: spool.read_position(tier.folder) == (1, size))
-    account = accounts(broker, tier.node)[1]
+    full.get("/p/acme/spring/banner.gif")
+    full.fill()
+    for _ in range(2):
+        full.get("/p/acme/spring/banner.gif")
+    full.close()
+    finish(
+        tmp_path,
+        broker,
+        lambda: spool.read_position(torn.folder) == (1, size) and spool.read_position(full.folder),
+    )
+    account = accounts(broker, torn.node)[1]
     assert account["minutes"][0] == 0  # of the torn line
     assert (account["answered"][0], account["spooled"][0], account["unanswered"][0]) == (0, 1, 1)
     rest = [sum(account[name][1:]) for name in ("answered", "lost", "spooled", "unanswered")]
     assert rest == [3, 0, 4, 1]
-
-
-def test_what_a_full_spool_lost_is_told(tmp_path, broker, monkeypatch):
-    tier = Ingest(tmp_path, PIXELTALLY_SECRET="x")
-    tier.get("/p/acme/spring/banner.gif")
-    tier.fill()
-    for _ in range(2):
-        tier.get("/p/acme/spring/banner.gif")
-    tier.close()
-    finish(tmp_path, broker, lambda: spool.read_position(tier.folder))
-    [account] = accounts(broker, tier.node).values()
+    [account] = accounts(broker, full.node).values()
     assert [sum(account[name]) for name in ("answered", "lost", "spooled", "unanswered")] == [3, 2, 1, 0]

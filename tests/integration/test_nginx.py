@@ -14,10 +14,11 @@ from processes import answers, free_port, tier, wait_until
 from topic_lines import consume
 
 from ingest import nginx, spool, tail
+from ingest.archived import Requests
 from ingest.counting import Count, pieces
 from ingest.packing import packer
 from ingest.tail import Reader
-from pixeltally import topics
+from pixeltally import archive, topics
 from pixeltally.keys import key_of
 from pixeltally.settings import Settings
 from pixeltally.signing import sign
@@ -151,6 +152,35 @@ def test_either_front_answers_and_counts_the_same(tmp_path, start_broker):
             assert ours[1] == theirs[1], target
             assert ours[2][:6] == theirs[2][:6]
         assert ours[1].get("allow") == theirs[1].get("allow")
+
+
+def test_its_segments_are_archived_line_for_line(tmp_path, broker):
+    require_nginx()
+    data, root, filler, sent = tmp_path / "data", tmp_path / "archive", "x" * 900, 0
+    settings = {"PIXELTALLY_ARCHIVE": str(root), "PIXELTALLY_SPOOL_MAX_BYTES": str(1 << 20)}
+    with (
+        ingest(data, broker, **settings) as flask,
+        nginx_front(tmp_path / "nginx", data / "spool" / "archived-nginx", flask) as front,
+    ):
+
+        def archived():
+            return [entry for entry, _ in archive.entries(root, "requests/archived-nginx")]
+
+        while not archived():  # a segment is closed at 64 KiB, once nginx has left it
+            assert exchange(front, b"GET", f"/p/acme/spring/banner.gif?n={sent}&{filler}".encode(), b"")[0] == 200
+            sent += 1
+            time.sleep(0.005)
+            assert sent < 5000
+        [entry, *_] = archived()
+    said = {}
+    for hit in consume(broker, topics.HITS):
+        if hit["node"] == "archived-nginx" and hit["seq"] >> 40 == entry.number:
+            said[hit["seq"]] = hit["params"]["n"]
+    kept = dict(Requests(root).lines(entry))
+    assert len(said) == entry.lines == sum(entry.account.answered) == sum(entry.account.spooled) > 60
+    uris = {seq: json.loads(line)["uri"] for seq, line in kept.items()}
+    assert uris == {seq: f"/p/acme/spring/banner.gif?n={number}&{filler}" for seq, number in said.items()}
+    assert {int(number) for number in said.values()} <= set(range(sent))
 
 
 def test_a_header_of_any_bytes_is_kept_as_text(tmp_path):
