@@ -26,14 +26,14 @@ WAYS = {
     "broker": ("shipper", "streams", "sink"),
 }
 DISKS = {"ingest": "spool", "clickhouse": "clickhouse", "broker": "kafka"}
-STEPS_S = (-90, -5, 5, 30, 75)
+STEPS_S = (-20, -5, 5, 20, 65)
 DELAY_S = 0.4
 POISON = 2000
 
 #: So many of 100 faults are of this kind; pairs are two at once of the first four.
 SHARES = {"kill": 22, "stall": 16, "restart": 14, "cut": 20, "full disk": 10, "clock": 8, "slow": 4, "poison": 4}
 PAIRED = ("kill", "stall", "restart", "cut")
-PAIRS_PERCENT = 40
+PAIRS_PERCENT = 60
 
 
 @dataclass
@@ -61,10 +61,10 @@ def schedule(draw: random.Random, count: int) -> Iterator[list[Fault]]:
 
 
 def each_kind(draw: random.Random, at_once: int) -> list[list[Fault]]:
-    """A fault of each kind, at parts that are drawn, and one more kill; so many at once."""
-    kinds = [*SHARES, "kill"]
-    draw.shuffle(kinds)
-    found = [fault(draw, kind, draw.choice(parts(kind))) for kind in kinds]
+    """A fault of each kind, at parts that are drawn, and kills of what answers and of what ships; so many at once."""
+    asked = [*((kind, draw.choice(parts(kind))) for kind in SHARES), ("kill", "worker"), ("kill", "shipper")]
+    draw.shuffle(asked)
+    found = [fault(draw, kind, part) for kind, part in asked]
     return [found[first : first + at_once] for first in range(0, len(found), at_once)]
 
 
@@ -91,7 +91,7 @@ def fault(draw: random.Random, kind: str, part: str) -> Fault:
     lasts_s, which = draw.uniform(1, 3), draw.random()
     step_s, name = draw.choice(STEPS_S), kind
     if kind == "stall":  # for longer, now and then, than a group waits for its member
-        lasts_s = draw.choice([lasts_s, lasts_s, 8.0])
+        lasts_s = draw.choice([lasts_s] * 5 + [8.0])
     if kind == "cut":
         name = f"cut, {'silent' if which < 0.5 else 'reset'}"
     if kind == "clock":

@@ -32,13 +32,13 @@ from sinks.stages import Span
 
 LONG = bool(os.environ.get("PIXELTALLY_CHAOS"))
 SEED = int(os.environ.get("PIXELTALLY_CHAOS_SEED", "1"))
-FAULTS = int(os.environ.get("PIXELTALLY_CHAOS_FAULTS", "210"))
-A_ROUND = 12
-AT_ONCE = 3  #: in the short form
+FAULTS = int(os.environ.get("PIXELTALLY_CHAOS_FAULTS", "200"))
+A_ROUND = 30
+AT_ONCE = 4  #: in the short form
 
 NOBODIES = 10  #: requests of a round that ask not to be known
 
-RECOVERED_HITS = 40
+RECOVERED_HITS = 30
 PATIENCE_S = 240
 DAY = time.strftime("%Y-%m-%d", time.gmtime())
 
@@ -65,7 +65,7 @@ def test_all_that_was_answered_is_counted_once_whatever_goes_wrong(arena, tmp_pa
     answered, failed, lost = set(), set(), 0
     for number, of_round in enumerate(rounds(draw)):
         with load(
-            arena.doors["front"].port, "chaos", threads=2, pause_s=0.01, first=number * 10**6, click_every=20
+            arena.doors["front"].port, "chaos", threads=2, pause_s=0.02, first=number * 10**6, click_every=20
         ) as sent:
             suffered = [suffer(arena, faults, sent) for faults in of_round]
             if number == 0 and LONG:

@@ -10,8 +10,8 @@ from contextlib import suppress
 import psutil
 import pytest
 from load import load
+from processes import wait_until
 from running import processes, running
-from test_kills import expect_exactly
 from topic_lines import consume
 
 from pixeltally import topics
@@ -74,6 +74,24 @@ def watch(ours, peak, stop):
 
 def memory(ours):
     return {pid: process.memory_info().rss for pid, process in ours.items()}
+
+
+def expect_exactly(stack, campaign, sent):
+    """Every answered number is in ClickHouse once; beyond them only what was sent without an answer, once."""
+    rows = f"FROM impressions WHERE campaign = '{campaign}'"
+
+    def all_there():
+        with suppress(Exception):
+            return stack.query(f"SELECT count() {rows}")[0][0] >= len(sent.answered)
+
+    wait_until(all_there, f"{len(sent.answered)} hits in ClickHouse", 120)
+    time.sleep(3)
+    numbers = [int(number) for (number,) in stack.query(f"SELECT params['n'] {rows}")]
+    assert len(numbers) == len(set(numbers))
+    assert sent.answered <= set(numbers) <= sent.answered | sent.failed
+    [(gross,)] = stack.query(f"SELECT sum(gross) FROM minutes WHERE campaign = '{campaign}'")
+    assert gross == len(numbers)
+    print(f"\n{len(sent.answered)} answered, {len(sent.failed)} cut off, {len(numbers)} counted")
 
 
 def expect_order(servers):
