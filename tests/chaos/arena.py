@@ -118,7 +118,18 @@ class Arena:
         return psutil.Process().children(recursive=True)
 
     def processes(self, part: str) -> list[psutil.Process]:
-        """A part's processes, its first one first; `shipper` and `worker` are parts of ingest."""
+        """A part's processes, once it has some, its first one first; `shipper` and `worker` are parts of ingest."""
+        found: list[psutil.Process] = []
+
+        def look() -> bool:
+            with suppress(psutil.NoSuchProcess):
+                found[:] = self._processes(part)
+            return bool(found)
+
+        wait_until(look, f"a process of {part}")
+        return found
+
+    def _processes(self, part: str) -> list[psutil.Process]:
         found = {each: " ".join(each.cmdline()) for each in processes(self, INGEST.get(part, part))}
         if part not in INGEST:
             return sorted(found, key=lambda each: "-m pixeltally" not in found[each])

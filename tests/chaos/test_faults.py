@@ -34,7 +34,7 @@ LONG = bool(os.environ.get("PIXELTALLY_CHAOS"))
 SEED = int(os.environ.get("PIXELTALLY_CHAOS_SEED", "1"))
 FAULTS = int(os.environ.get("PIXELTALLY_CHAOS_FAULTS", "200"))
 A_ROUND = 30
-AT_ONCE = 4  #: in the short form
+AT_ONCE = 5  #: in the short form
 
 NOBODIES = 10  #: requests of a round that ask not to be known
 
