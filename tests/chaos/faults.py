@@ -44,6 +44,7 @@ class Fault:
     part: str
     lasts_s: float
     begin: Callable[[Arena], Callable[[], object]]
+    how: str = ""
 
 
 def schedule(draw: random.Random, count: int) -> Iterator[list[Fault]]:
@@ -89,13 +90,13 @@ def parts(kind: str) -> tuple[str, ...]:
 def fault(draw: random.Random, kind: str, part: str) -> Fault:
     """A fault of this kind; how long and how much is drawn."""
     lasts_s, which = draw.uniform(1, 3), draw.random()
-    step_s, name = draw.choice(STEPS_S), kind
+    step_s, how = draw.choice(STEPS_S), ""
     if kind == "stall":  # for longer, now and then, than a group waits for its member
         lasts_s = draw.choice([lasts_s] * 5 + [8.0])
     if kind == "cut":
-        name = f"cut, {'silent' if which < 0.5 else 'reset'}"
+        how = ", silent" if which < 0.5 else ", reset"
     if kind == "clock":
-        lasts_s, name = 4.0, f"clock {step_s:+d} s"
+        lasts_s, how = 4.0, f" {step_s:+d} s"
     begin: dict[str, Callable[[Arena], Callable[[], object]]] = {
         "kill": lambda arena: _signalled(arena, part, signal.SIGKILL, which),
         "restart": lambda arena: _signalled(arena, part, signal.SIGTERM),
@@ -106,7 +107,7 @@ def fault(draw: random.Random, kind: str, part: str) -> Fault:
         "slow": _slow,
         "poison": lambda arena: _poisoned(arena, which),
     }
-    return Fault(name, part, 0 if kind in ("kill", "restart", "poison") else lasts_s, begin[kind])
+    return Fault(kind, part, 0 if kind in ("kill", "restart", "poison") else lasts_s, begin[kind], how)
 
 
 def restart(arena: Arena, part: str) -> None:

@@ -200,7 +200,7 @@ def stated(run, path):
 
 
 def row(suffered):
-    what = " + ".join(f"{fault.kind} {fault.part}" for fault in suffered.faults)
+    what = " + ".join(f"{fault.kind}{fault.how} {fault.part}" for fault in suffered.faults)
     lasted = max(fault.lasts_s for fault in suffered.faults)
     return f"{what:60}{lasted:>6.1f} s{suffered.recovered_s:>10.1f} s{suffered.difference:>8}"
 
@@ -210,7 +210,7 @@ def summary(rows):
     kinds = defaultdict(list)
     for each in rows:
         for fault in each.faults:
-            kinds[fault.kind.partition(" s")[0]].append(each.recovered_s)
+            kinds[fault.kind].append(each.recovered_s)
     lines = [f"{'kind':24}{'faults':>8}{'median':>10}{'longest to recover':>22}"]
     for kind, took in sorted(kinds.items()):
         lines.append(f"{kind:24}{len(took):>8}{statistics.median(took):>8.1f} s{max(took):>20.1f} s")
