@@ -10,6 +10,9 @@ from pixeltally.settings import Settings
 
 TIMEOUT_S = 10.0
 
+#: What may be read ahead. With Kafka's default, 64 MB, each look left some of that with the process for ever.
+AHEAD_KBYTES = 8192
+
 
 def looker(settings: Settings) -> Consumer:
     """A consumer to look with."""
@@ -20,6 +23,8 @@ def looker(settings: Settings) -> Consumer:
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "fetch.message.max.bytes": topics.MAX_MESSAGE_BYTES,
+            "queued.max.messages.kbytes": AHEAD_KBYTES,
+            "fetch.queue.backoff.ms": 20,
             "log_level": 0,
         }
     )
