@@ -34,6 +34,7 @@ from streams.restore import restore
 from streams.sparse import Sparse
 from streams.tally import Tally
 from streams.warm import warm
+from streams.watch import Watch
 
 log = logging.getLogger("streams")
 
@@ -120,6 +121,7 @@ class Worker:
         self._counted_by = msgspec.json.encode({name: settings.text(name) for name in COUNT_BY})
         self._tallies: dict[int, Tally] = {}
         self._said_ready = False
+        self._restoring = False
         self._busy = asyncio.Lock()
         self._poison = Poison(settings.max_dead_percent)
         self._outlet = Outlet(settings)
@@ -149,6 +151,7 @@ class Worker:
             if assigned and not self._said_ready:
                 say_ready()
                 self._said_ready = True
+                Watch(self._settings, self._watched).start()
             for partition in self._tallies.keys() - assigned:
                 del self._tallies[partition]
             for partition in assigned:
@@ -196,6 +199,10 @@ class Worker:
                 log.warning("%d lines can't be read as hits; they are in %s", len(dead), topics.DEAD)
                 self._outlet.send(topics.DEAD, partition, b"\n".join(map(msgspec.json.encode, dead)))
 
+    def _watched(self) -> list[int]:
+        """The partitions that must not stand still."""
+        return [] if self._restoring else [*self._tallies]
+
     def _stop_if_poisoned(self, lines: int, dead: int) -> None:
         try:
             self._poison.note(lines, dead)
@@ -211,11 +218,13 @@ class Worker:
     async def _tally(self, partition: int) -> Tally:
         tally = self._tallies.get(partition)
         if tally is None:
+            self._restoring = True
             try:
                 with timed("restore"):
                     tally = await asyncio.to_thread(restore, self._settings, self._enricher, partition)
             except Refused as refused:
                 _end(str(refused))
+            self._restoring = False
             self._tallies[partition] = tally
         return tally
 
