@@ -55,6 +55,7 @@ class Clock:
             "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "DONT_FAKE_MONOTONIC": "1",
+            "NO_FAKE_STAT": "1",  # numba would find its compiled loops out of date
         }
 
     def step(self, seconds: int) -> None:
