@@ -34,9 +34,8 @@ def _outcomes(name: str, part: Counts) -> Iterator[str]:
         its = part[what]
         if its["gross"] != its["valid"] + its["duplicates"] + sum(its["invalid"].values()):
             yield f"{name}: {what} gross is not valid + duplicates + invalid"
-    images = part["impressions"]
-    if not 0 <= images["unique"] <= images["valid"] + images["duplicates"]:
-        yield f"{name}: there are more unique visitors than requests of theirs"
+        if not 0 <= its["unique"] <= its["valid"] + its["duplicates"]:
+            yield f"{name}: there are more unique visitors than {what} of theirs"
     if part["clicks"]["attributed"] > part["clicks"]["valid"]:
         yield f"{name}: more clicks are attributed than valid"
 
@@ -54,8 +53,9 @@ def _sums(of: str, total: Counts, parts: Iterable[Counts]) -> Iterator[str]:
 
 def _orders(total: Counts, days: Iterable[Counts]) -> Iterator[str]:
     days = [*days]
-    if total["conversions"]["orders"] != sum(day["conversions"]["orders"] for day in days):
-        yield "the days: their orders don't add up to the total"
+    for name in ("reported", "orders"):
+        if total["conversions"][name] != sum(day["conversions"][name] for day in days):
+            yield f"the days: their conversions {name} don't add up to the total"
     values: dict[str, Decimal] = {}
     for day in days:
         for currency, value in day["conversions"]["value"].items():
@@ -72,20 +72,19 @@ def _lines(content: dict[str, Any]) -> Iterator[str]:
         amount = (line["quantity"] * Decimal(line["price"]) / per).quantize(cent, ROUND_HALF_UP)
         if str(amount) != line["amount"]:
             yield f"line {number}: {line['quantity']} at {line['price']} {line['currency']} is not {line['amount']}"
-        if line["basis"] != "unique" and line["quantity"] != _quantity(line, content["days"]):
+        its = [day for day in content["days"] if line["from"] <= day["day"] <= line["to"]]
+        if line["basis"] != "unique" and line["quantity"] != sum(_quantity(line, day) for day in its):
             yield f"line {number}: its quantity is not what its days counted"
         sums[line["currency"]] = sums.get(line["currency"], Decimal(0)) + amount
     if {currency: str(amount) for currency, amount in sums.items()} != content["amounts"]:
         yield "the amounts: they are not the sums of the lines"
 
 
-def _quantity(line: dict[str, Any], days: Iterable[Counts]) -> int:
-    its = [day for day in days if line["from"] <= day["day"] <= line["to"]]
-    if line["pricing"] == "cpc":
-        return sum(day["clicks"]["valid"] for day in its)
+def _quantity(line: dict[str, Any], day: Counts) -> int:
     if line["pricing"] == "cpa":
-        return sum(day["conversions"]["orders"] for day in its)
-    return sum(day["impressions"][line["basis"]] for day in its)
+        return int(day["conversions"][{"gross": "reported", "valid": "orders"}[line["basis"]]])
+    its = day[{"cpm": "impressions", "cpc": "clicks"}[line["pricing"]]]
+    return int(its[line["basis"]]) - (its["invalid"].get("unregistered", 0) if line["basis"] == "gross" else 0)
 
 
 def _root(archive: dict[str, Any]) -> Iterator[str]:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from hashlib import blake2b
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, NamedTuple
 from urllib.parse import unquote, unquote_plus
@@ -43,6 +44,7 @@ class Asked(NamedTuple):
     order: str = ""
     value: str = ""
     currency: str = ""
+    click: str = ""  #: of a conversion the click that it names, of a click its own id
 
 
 def reader(settings: Mapping[str, str]) -> Callable[[bytes], Asked | None]:
@@ -63,7 +65,7 @@ def reader(settings: Mapping[str, str]) -> Callable[[bytes], Asked | None]:
         sold = _sold(fields) if route == "v" else {}
         if kind is None or sold is None:
             return None
-        stand_in = ""
+        stand_in = click = ""
         if route == "v":
             click = _click(fields.get("pt_click", ""))
             stand_in = f"click:{click}" if click else f"order:{sold['order']}"
@@ -71,7 +73,7 @@ def reader(settings: Mapping[str, str]) -> Callable[[bytes], Asked | None]:
         if who is None:
             return None
         ts, purpose = round(said["time"] * 1000), said.get("purpose", "")[:64]
-        return Asked(ts, kind, *unit, who[0], who[1], who[2], purpose, **sold)
+        return Asked(ts, kind, *unit, who[0], who[1], who[2], purpose, **sold, click=click)
 
     return read
 
@@ -91,7 +93,14 @@ def of_hit(hit: Mapping[str, Any], settings: Mapping[str, str]) -> Asked:
     names = ("advertiser", "campaign", "creative", "placement")
     texts = ("ip", "user_agent", "purpose", "order", "value", "currency")
     unit, rest = ([hit.get(name, "") for name in each] for each in (names, texts))
-    return Asked._make([hit["ts"], hit["kind"], *unit, who, *rest])
+    click = hit["id"] if hit["kind"] == "click" else hit.get("click_id", "")
+    return Asked._make([hit["ts"], hit["kind"], *unit, who, *rest, click])
+
+
+def click_id(ts_ms: int, node: str, seq: int) -> str:
+    """By which id a click is known that stands at the place `seq` of a node's log."""
+    free = int.from_bytes(blake2b(f"{node}:{seq}".encode(), digest_size=10).digest())
+    return str(UUID(int=ts_ms << 80 | 7 << 76 | (free >> 64 & 0xFFF) << 64 | 2 << 62 | free & (1 << 62) - 1))
 
 
 def _said(line: bytes) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from audit import asking, chain, rulings, totals
-from audit.asking import Asked
+from audit.asking import Asked, click_id
 from audit.chain import Block
 from audit.history import UNREGISTERED, VALID, History, Judged
 from audit.store import Store, Twice
@@ -73,7 +73,9 @@ class Recount:
                 asked = read(line) if line else None
                 if asked is not None and (asked.advertiser, asked.campaign) == self._names:
                     place = json.loads(line)["offset"] if block.entry.get("form") == "reduced" else offset
-                    kept.append((block.entry["number"] << 40 | place, asked))
+                    seq = block.entry["number"] << 40 | place
+                    is_click = asked.kind == "click"
+                    kept.append((seq, asked._replace(click=click_id(asked.ts, node, seq)) if is_click else asked))
             self._store.ask(node, kept)
 
     def read_bare(self, blocks: list[Block]) -> None:

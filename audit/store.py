@@ -15,9 +15,10 @@ _TABLES = """
 CREATE TABLE asked
 (
     node TEXT, seq TEXT, ts INT, kind TEXT, advertiser TEXT, campaign TEXT, creative TEXT, placement TEXT, who TEXT,
-    ip TEXT, user_agent TEXT, purpose TEXT, "order" TEXT, value TEXT, currency TEXT, counted INT DEFAULT 0,
+    ip TEXT, user_agent TEXT, purpose TEXT, "order" TEXT, value TEXT, currency TEXT, click TEXT, counted INT DEFAULT 0,
     PRIMARY KEY (node, seq)
 ) WITHOUT ROWID;
+CREATE INDEX clicks ON asked (click) WHERE kind = 'click';
 CREATE TABLE ruled
 (
     kind TEXT, ip TEXT, user_agent TEXT, purpose TEXT, reasons TEXT, network TEXT,
@@ -26,7 +27,7 @@ CREATE TABLE ruled
 CREATE TABLE judged
 (
     day TEXT, creative TEXT, placement TEXT, what TEXT, verdict TEXT, duplicate INT, attributed INT, who TEXT,
-    "order" TEXT, value TEXT, currency TEXT, ts INT, place TEXT
+    "order" TEXT, value TEXT, currency TEXT, click TEXT, ts INT, place TEXT
 );
 """
 
@@ -54,7 +55,7 @@ class Store:
     def ask(self, node: str, requests: Iterable[tuple[int, Asked]]) -> None:
         """Keep requests of a node's, with their `seq`."""
         rows = ((node, _key(seq), *asked) for seq, asked in requests)
-        self._database.executemany(f"INSERT INTO asked VALUES ({', '.join('?' * 15)}, 0)", rows)
+        self._database.executemany(f"INSERT INTO asked VALUES ({', '.join('?' * 16)}, 0)", rows)
 
     def questions(self) -> Iterator[tuple[str, ...]]:
         """What must be asked of the lists: each once."""
@@ -101,12 +102,12 @@ class Store:
         rows = (
             (
                 day, hit.asked.creative, hit.asked.placement, _WHAT[hit.asked.kind], hit.verdict, hit.duplicate,
-                hit.attributed, hit.asked.who, hit.asked.order, hit.asked.value, hit.asked.currency, hit.asked.ts,
-                f"{hit.node}@{hit.seq}",
+                hit.attributed, hit.asked.who, hit.asked.order, hit.asked.value, hit.asked.currency,
+                hit.asked.click, hit.asked.ts, f"{hit.node}@{hit.seq}",
             )
             for day, hit in hits
         )  # fmt: skip
-        self._database.executemany(f"INSERT INTO judged VALUES ({', '.join('?' * 13)})", rows)
+        self._database.executemany(f"INSERT INTO judged VALUES ({', '.join('?' * 14)})", rows)
 
     def uncounted(self, start_ms: int, end_ms: int) -> tuple[int, str]:
         """How many requests of the period were never counted, and which is the first."""

@@ -6,38 +6,41 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
+from audit.asking import NOBODY
+from audit.history import UNREGISTERED
 from audit.store import Store
 
 Counts = dict[str, Any]
 Key = tuple[str, ...]  #: a day, or an ad unit's creative and placement
+Order = tuple[str, str, str]  #: what it is worth, in which currency, and whose it is
+Span = tuple[str, str]  #: a first and a last day
 
 _OUTCOMES = """
 SELECT {key}, what, verdict, duplicate, count(*), sum(attributed) FROM judged
 WHERE what != 'conversions' GROUP BY {key}, what, verdict, duplicate
 """
 _UNIQUE = """
-SELECT {key}, count(DISTINCT who) FROM judged
-WHERE what = 'impressions' AND verdict = 'valid' AND who != '' GROUP BY {key}
+SELECT {key}, what, count(DISTINCT who) FROM judged
+WHERE what != 'conversions' AND verdict = 'valid' AND who != '' GROUP BY {key}, what
 """
-_UNIQUE_OF = """
-SELECT count(DISTINCT who) FROM judged
-WHERE what = 'impressions' AND verdict = 'valid' AND who != '' AND ({days})
-"""
+_UNIQUE_OF = "SELECT count(DISTINCT who) FROM judged WHERE what = ? AND verdict = 'valid' AND who != '' AND ({days})"
+_REPORTED = "SELECT day, count(*) FROM judged WHERE what = 'conversions' AND verdict != ? GROUP BY day"
 _ORDERS = """
-SELECT day, "order", value, currency FROM judged
-WHERE what = 'conversions' AND verdict = 'valid' AND NOT duplicate ORDER BY ts, place
+SELECT day, judged."order", judged.value, judged.currency, coalesce(nullif(clicked.who, ''), judged.who)
+FROM judged LEFT JOIN asked AS clicked ON clicked.kind = 'click' AND clicked.click = judged.click
+WHERE what = 'conversions' AND verdict = 'valid' AND NOT duplicate ORDER BY judged.ts, place
 """
 
 
 def problems(content: Counts, store: Store) -> Iterator[str]:
     """Where the statement and the recount differ."""
-    orders = _orders(content, store)
+    orders, reported = _orders(content, store), dict(store.rows(_REPORTED, UNREGISTERED))
     total = _counted(store, "''").get(("",), _none())
-    total["conversions"] = _worth([each for its in orders.values() for each in its])
+    total["conversions"] = _worth([each for its in orders.values() for each in its], sum(reported.values()))
     yield from _differences("the total", content["total"], total)
     days = _counted(store, "day")
-    for day in days.keys() | {(day,) for day in orders}:
-        days.setdefault(day, _none())["conversions"] = _worth(orders.get(day[0], []))
+    for day in days.keys() | {(day,) for day in (*orders, *reported)}:
+        days.setdefault(day, _none())["conversions"] = _worth(orders.get(day[0], []), reported.get(day[0], 0))
     stated: dict[Key, Counts] = {
         (day["day"],): {name: day[name] for name in ("impressions", "clicks", "conversions")} for day in content["days"]
     }
@@ -47,7 +50,7 @@ def problems(content: Counts, store: Store) -> Iterator[str]:
         for unit in content["units"]
     }
     yield from _parts(units, _counted(store, "creative, placement"))
-    yield from _lines(content, store)
+    yield from _lines(content, store, orders)
 
 
 def _parts(stated: dict[Key, Counts], counted: dict[Key, Counts]) -> Iterator[str]:
@@ -72,8 +75,8 @@ def _said(count: Any) -> str:
 
 
 def _none() -> Counts:
-    impressions = {"gross": 0, "invalid": {}, "duplicates": 0, "valid": 0, "unique": 0}
-    return {"impressions": impressions, "clicks": {**impressions, "invalid": {}} | {"attributed": 0}}
+    none = {"gross": 0, "duplicates": 0, "valid": 0, "unique": 0}
+    return {"impressions": none | {"invalid": {}}, "clicks": none | {"invalid": {}, "attributed": 0}}
 
 
 def _counted(store: Store, key: str) -> dict[Key, Counts]:
@@ -92,50 +95,52 @@ def _counted(store: Store, key: str) -> dict[Key, Counts]:
             if what == "clicks":
                 its["attributed"] += attributed
     for row in store.rows(_UNIQUE.format(key=key)):
-        found[row[:width]]["impressions"]["unique"] = row[width]
-    for counts in found.values():
-        counts["clicks"].pop("unique")
+        found[row[:width]][row[width]]["unique"] = row[-1]
     return {**found}
 
 
-def _orders(content: Counts, store: Store) -> dict[str, list[tuple[str, str]]]:
-    """What each day's orders were worth, and in which currency; each order once."""
+def _orders(content: Counts, store: Store) -> dict[str, list[Order]]:
+    """Each day's orders; each order once."""
     seen, found = set(content["earlier_orders"]), defaultdict(list)
-    for day, order, value, currency in store.rows(_ORDERS):
+    for day, order, value, currency, who in store.rows(_ORDERS):
         named = sha256(order.encode()).hexdigest()
         if order and named in seen:
             continue
         seen.add(named)
-        found[day].append((value, currency))
+        found[day].append((value, currency, who))
     return found
 
 
-def _worth(orders: list[tuple[str, str]]) -> Counts:
+def _worth(orders: list[Order], reported: int) -> Counts:
     value: dict[str, Decimal] = defaultdict(Decimal)
-    for worth, currency in orders:
+    for worth, currency, _ in orders:
         value[currency or "-"] += Decimal(worth or 0)
     return {
+        "reported": reported,
         "orders": len(orders),
         "value": {currency: f"{worth:.4f}" for currency, worth in sorted(value.items()) if worth},
     }
 
 
-def _lines(content: Counts, store: Store) -> Iterator[str]:
-    """Unique visitors are paid for once a month."""
-    seen: dict[str, list[tuple[str, str]]] = defaultdict(list)
+def _lines(content: Counts, store: Store, orders: dict[str, list[Order]]) -> Iterator[str]:
+    """Who is unique is paid for once a month."""
+    seen: dict[tuple[str, str], list[Span]] = defaultdict(list)
     for number, line in enumerate(content["lines"], 1):
-        if line["basis"] != "unique" or line["pricing"] != "cpm":
+        if line["basis"] != "unique":
             continue
-        month = seen[line["from"][:7]]
-        before = _unique_of(store, month)
-        month.append((line["from"], line["to"]))
-        if line["quantity"] != (count := _unique_of(store, month) - before):
+        paid = seen[line["pricing"], line["from"][:7]]
+        before = _unique_of(line["pricing"], paid, store, orders)
+        paid.append((line["from"], line["to"]))
+        if line["quantity"] != (count := _unique_of(line["pricing"], paid, store, orders) - before):
             yield f"line {number}: {line['quantity']:,} unique visitors are stated, the raw log has {count:,}"
 
 
-def _unique_of(store: Store, spans: list[tuple[str, str]]) -> int:
-    if not spans:
-        return 0
-    days = " OR ".join(["day BETWEEN ? AND ?"] * len(spans))
-    [(count,)] = store.rows(_UNIQUE_OF.format(days=days), *(day for span in spans for day in span))
+def _unique_of(pricing: str, spans: list[Span], store: Store, orders: dict[str, list[Order]]) -> int:
+    """How many visitors there are in some days, of those that the pricing pays for."""
+    if pricing == "cpa":
+        its = (orders[day] for day in orders if any(first <= day <= last for first, last in spans))
+        return len({who for day in its for _, _, who in day} - {NOBODY})
+    what = {"cpm": "impressions", "cpc": "clicks"}[pricing]
+    days = " OR ".join(["day BETWEEN ? AND ?"] * len(spans)) or "false"
+    [(count,)] = store.rows(_UNIQUE_OF.format(days=days), what, *(day for span in spans for day in span))
     return int(count)

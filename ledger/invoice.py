@@ -28,7 +28,8 @@ ORDER BY campaign, starts
 
 _WITHOUT_TERMS = """
 SELECT DISTINCT campaign FROM campaign_days
-WHERE advertiser = {advertiser:String} AND month = {month:Date} AND (gross > 0 OR clicks > 0 OR conversions > 0)
+WHERE advertiser = {advertiser:String} AND month = {month:Date}
+    AND (gross > 0 OR clicks > 0 OR conversions > 0 OR click_requests > 0 OR reported_conversions > 0)
     AND (advertiser, campaign, starts) NOT IN (SELECT advertiser, campaign, starts FROM terms)
 ORDER BY campaign
 """

@@ -11,6 +11,9 @@ HEAD = ("campaign", "days", "paid for", "quantity", "price", "amount")
 #: Numbers of the columns that stand to the right.
 RIGHT = (3, 4, 5)
 
+#: When a unique IP is paid for, by pricing.
+_FIRST = {"cpm": "was first seen", "cpc": "first clicked", "cpa": "first converted"}
+
 
 def text(invoice: Invoice, format: str) -> str:
     """The invoice in one of the formats `table`, `csv` and `json`."""
@@ -42,8 +45,10 @@ def explanations(invoice: Invoice) -> Iterator[str]:
     if invoice.lines:
         yield notes.days_of((line.timezone, line.campaign) for line in invoice.lines)
         yield "amount: quantity × price, rounded half up to the currency's minor unit; total: the sum of its amounts"
-    if any(line.basis == "unique" for line in invoice.lines):
-        yield "a unique IP is paid for once a month, on the day that it was first seen under terms by unique IPs"
+    for pricing, unit in sorted({(line.pricing, line.unit) for line in invoice.lines if line.basis == "unique"}):
+        yield f"a unique IP is paid for once a month, on the day that it {_FIRST[pricing]} under terms by {unit}"
+    if any(line.unit == "reported conversions" for line in invoice.lines):
+        yield "reported conversions: every report, also of an order that was reported before"
     yield from notes.of(invoice.known)
 
 

@@ -31,7 +31,11 @@ def campaign() -> None:
     ),
     click.option("--price", help="Of that; an exact decimal such as 10.00."),
     click.option("--currency", help="Of ISO 4217: EUR, USD, JPY …"),
-    click.option("--basis", type=click.Choice(["unique", "valid", "gross"]), help="What cpm is paid by."),
+    click.option(
+        "--basis",
+        type=click.Choice(["unique", "valid", "gross"]),
+        help="Which of them: one a month of each visitor, the valid ones, or all. Unset, with cpc and cpa: valid.",
+    ),
     click.option("--timezone", help="Whose days and months, such as Europe/Berlin; unset: UTC."),
     click.option("--since", type=_DAY, metavar="DATE", help="The first day that they hold; unset: today."),
     click.option("--budget", help="For pacing: what is to be spent from --start to --end; 0: none."),

@@ -14,7 +14,7 @@ from ledger.provenance import Provenance
 from ledger.report_queries import KEY, WHOLE_SINCE, queries
 
 #: What makes a row worth telling.
-_COUNTS = ("gross", "clicks", "conversions")
+_COUNTS = ("gross", "clicks", "conversions", "click_requests", "reported_conversions")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ class Row:
     invalid: int
     reasons: dict[str, int]  #: the invalid ones, by reason
     uniques: int | None
+    click_requests: int | None
     clicks: int
+    reported_conversions: int | None
     conversions: int | None
     revenue: dict[str, Decimal] | None  #: by currency
     spend: dict[str, Decimal] | None  #: likewise, to the last decimal
@@ -110,6 +112,8 @@ def _row(asked: Question, by: str, key: list[Any], found: dict[str, Any], whole_
         **{name: found.get(name, 0) for name in ("gross", "valid", "duplicates", "invalid", "clicks")},
         reasons=found.get("reasons", {}),
         uniques=found.get("uniques", 0) if is_whole else _settled_uniques(found, first, last),
+        click_requests=None if lost else found.get("click_requests", 0),
+        reported_conversions=None if lost else found.get("reported_conversions", 0),
         conversions=None if lost else found.get("conversions", 0),
         revenue=None if lost else found.get("revenue", {}),
         spend=None if found.get("unknown_spend") else found.get("spend", {}),

@@ -45,7 +45,8 @@ def queries(by: str, per: str, campaign: str) -> Iterator[str]:
 
 def _of_campaigns(key: str, where: str, group: str) -> Iterator[str]:
     yield (
-        f"SELECT {key}, sum(d.conversions) AS conversions, sumMap(d.revenue) AS revenue, max(d.lost) AS lost,"
+        f"SELECT {key}, sum(d.click_requests) AS click_requests, sum(d.reported_conversions) AS reported_conversions,"
+        " sum(d.conversions) AS conversions, sumMap(d.revenue) AS revenue, max(d.lost) AS lost,"
         " min(d.settled) AS settled, count() AS days, sum(d.uniques) AS day_uniques, sum(d.new_uniques) AS new_uniques"
         f" FROM campaign_days AS d WHERE {where} {group}"
     )
@@ -56,19 +57,25 @@ def _of_campaigns(key: str, where: str, group: str) -> Iterator[str]:
 
 
 def _of_parts(key: str, where: str, group: str) -> Iterator[str]:
-    """Conversions through the click that each followed; what uniques and conversions cost can't be divided."""
+    """Conversions by the click that each followed; what uniques and conversions cost can't be divided."""
     yield (
-        f"SELECT {key}, count() AS conversions, sumMap(map(currency, value::Decimal(38, 4))) AS revenue FROM"
-        " (SELECT * FROM order_slices AS o LEFT ANY JOIN"
-        " (SELECT advertiser, campaign, id AS click_id, creative, placement FROM clicks) AS k"
-        f" USING (advertiser, campaign, click_id)) WHERE {where} {group}"
+        f"SELECT {key}, count() AS conversions, sumMap(map(currency, value::Decimal(38, 4))) AS revenue"
+        f" FROM order_slices WHERE {where} {group}"
     )
-    by_part = "pricing = 'cpc' OR pricing = 'cpm' AND basis != 'unique'"
+    yield (
+        f"SELECT {key}, countIf(kind = 'click') AS click_requests, countIf(kind = 'conversion') AS reported_conversions"
+        f" FROM action_slices WHERE {where} {group}"
+    )
+    is_kept = f"(pricing, basis) != ('cpc', 'gross') OR day >= ({WHOLE_SINCE})"
+    by_part = f"pricing != 'cpa' AND basis != 'unique' AND ({is_kept})"
+    slices = "slice, advertiser, campaign, creative, placement, starts, day"
     yield (
         f"SELECT {key}, countIf(NOT ({by_part})) AS unknown_spend, sumMapIf(map(currency,"
-        " price::Decimal(38, 9) / if(pricing = 'cpm', 1000, 1)"
-        f" * multiIf(pricing = 'cpc', clicks, basis = 'gross', gross, valid)), {by_part}) AS spend"
-        " FROM (SELECT c.*, pricing, basis, price, currency FROM ledger_slices AS c INNER JOIN terms AS t"
+        " price::Decimal(38, 9) / if(pricing = 'cpm', 1000, 1) * multiIf(pricing = 'cpm' AND basis = 'gross', gross,"
+        f" pricing = 'cpm', valid, basis = 'gross', click_requests, clicks)), {by_part}) AS spend"
+        f" FROM (SELECT c.*, pricing, basis, price, currency FROM"
+        f" (SELECT {slices}, gross, valid, clicks, 0 AS click_requests FROM ledger_slices"
+        f" UNION ALL SELECT {slices}, 0, 0, 0, kind = 'click' FROM action_slices) AS c INNER JOIN terms AS t"
         " ON c.advertiser = t.advertiser AND c.campaign = t.campaign AND c.starts = t.starts)"
         f" WHERE {where} {group}"
     )

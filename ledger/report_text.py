@@ -24,8 +24,8 @@ def _table(report: Report) -> str:
     names = {"campaign": not asked.campaign, "creative": asked.per != "campaign", "placement": asked.per == "placement"}
     shown = [name for name, is_shown in names.items() if is_shown]
     head = [
-        "period", *shown, "requests", "valid", "duplicates", "invalid", "unique IPs", "frequency", "clicks", "CTR",
-        "conversions", "CVR", "revenue", "spend", "invalid by reason",
+        "period", *shown, "requests", "valid", "duplicates", "invalid", "unique IPs", "frequency", "click requests",
+        "clicks", "CTR", "reported", "conversions", "CVR", "revenue", "spend", "invalid by reason",
     ]  # fmt: skip
     lines = [_line(row, shown) for row in [*report.rows, *report.totals]]
     table = aligned([head, *lines], right=range(1 + len(shown), len(head) - 1))
@@ -43,11 +43,13 @@ def _line(row: Row, shown: list[str]) -> list[str]:
         row.period + ("*" if row.is_cut else ""),
         *(getattr(row, name) for name in shown),
         *(f"{count:,}" for count in (row.gross, row.valid, row.duplicates, row.invalid)),
-        _UNKNOWN if row.uniques is None else f"{row.uniques:,}",
+        _count(row.uniques),
         "" if row.frequency is None else f"{row.frequency:.2f}",
+        _count(row.click_requests),
         f"{row.clicks:,}",
         _percent(row.ctr),
-        _UNKNOWN if row.conversions is None else f"{row.conversions:,}",
+        _count(row.reported_conversions),
+        _count(row.conversions),
         _percent(row.cvr),
         _amounts(row.revenue),
         _amounts(_rounded(row.spend)),
@@ -62,7 +64,8 @@ def _notes(report: Report) -> Iterator[str]:
         yield "* not all of the period: cut by --from or --to"
     yield "requests = valid + duplicates + invalid. frequency: valid ÷ unique IPs; CTR: valid clicks ÷ valid;"
     yield "CVR: conversions ÷ unique IPs. Unique IPs are counted over each row's own days, so they don't add up."
-    yield "spend: by the terms that held; a unique IP is paid for once a month, on the day that it was first seen"
+    yield "click requests and reported conversions are all that came; clicks are valid, and an order converts once."
+    yield "spend: by the terms that held; a unique IP is paid for once a month, when first seen, clicked or converted"
     if asked.per != "campaign":
         yield "conversions and revenue are of the click that they followed, or of none that is known"
         if any(row.spend is None for row in rows):
@@ -78,16 +81,18 @@ def _csv(report: Report) -> str:
     spend = sorted({currency for row in report.rows for currency in row.spend or ()})
     head = [
         "period", "from", "to", "cut", "advertiser", "campaign", "creative", "placement", "timezone", "gross", "valid",
-        "duplicates", "invalid", *(f"invalid_{reason}" for reason in reasons), "unique_ips", "frequency", "clicks",
-        "ctr", "conversions", "cvr", *(f"revenue_{currency or 'unknown'}" for currency in revenue),
-        *(f"spend_{currency}" for currency in spend), "rules_versions",
+        "duplicates", "invalid", *(f"invalid_{reason}" for reason in reasons), "unique_ips", "frequency",
+        "click_requests", "clicks", "ctr", "reported_conversions", "conversions", "cvr",
+        *(f"revenue_{currency or 'unknown'}" for currency in revenue), *(f"spend_{currency}" for currency in spend),
+        "rules_versions",
     ]  # fmt: skip
     lines = [
         [
             row.period, row.first, row.last, int(row.is_cut), report.asked.advertiser, row.campaign, row.creative,
             row.placement, " ".join(row.timezones), row.gross, row.valid, row.duplicates, row.invalid,
-            *(row.reasons.get(reason, 0) for reason in reasons), row.uniques, row.frequency, row.clicks, row.ctr,
-            row.conversions, row.cvr, *_columns(row.revenue, revenue), *_columns(_rounded(row.spend), spend),
+            *(row.reasons.get(reason, 0) for reason in reasons), row.uniques, row.frequency, row.click_requests,
+            row.clicks, row.ctr, row.reported_conversions, row.conversions, row.cvr,
+            *_columns(row.revenue, revenue), *_columns(_rounded(row.spend), spend),
             "; ".join(report.known.rules_versions),
         ]
         for row in report.rows
@@ -136,8 +141,10 @@ def _object(row: Row) -> dict[str, Any]:
         "reasons": dict(_by_size(row.reasons)),
         "unique_ips": row.uniques,
         "frequency": row.frequency,
+        "click_requests": row.click_requests,
         "clicks": row.clicks,
         "ctr": row.ctr,
+        "reported_conversions": row.reported_conversions,
         "conversions": row.conversions,
         "cvr": row.cvr,
         "revenue": _plain(row.revenue),
@@ -165,6 +172,10 @@ def _amounts(amounts: Mapping[str, Decimal] | None) -> str:
 
 def _by_size(reasons: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(reasons.items(), key=lambda each: (-each[1], each[0]))
+
+
+def _count(count: int | None) -> str:
+    return _UNKNOWN if count is None else f"{count:,}"
 
 
 def _percent(share: float | None) -> str:

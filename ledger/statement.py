@@ -40,10 +40,14 @@ DEFINITIONS = {
     "duplicates": "valid requests less than duplicate_window_s after a counted one of the same ad unit and visitor",
     "valid": "valid requests that are no duplicates: gross = valid + duplicates + all invalid",
     "unique": "distinct visitors among requests that are not invalid: the subscriber whom the URL names, else the IP"
-    " address (with ip+ua, with its user agent); unique IPs, not people",
+    " address (with ip+ua, with its user agent); unique IPs, not people. Of conversions, among orders: whoever clicked"
+    " the click that the order names, where it is known, else its own visitor",
     "attributed": "valid clicks that follow an impression of the same ad unit and visitor, by attribution_window_s"
     " at most",
+    "reported": "conversions that were reported, an order as often as it was",
     "orders": "conversions, each order of the campaign once: the first that is valid",
+    "paid": "gross: all that was requested or reported, but for unregistered; valid: of conversions the orders; unique:"
+    " each visitor once a month, on the first day so by such terms",
 }
 
 _COMPLETENESS = """
@@ -86,7 +90,7 @@ def statement(
         "rules": counter.rules(),
         "completeness": _completeness(client, period),
         "methodology": _methodology(settings),
-        "archive": _archive(settings, counter, period),
+        "archive": _archive(settings, counter, period, owed),
         "corrects": corrects,
     }
 
@@ -122,11 +126,12 @@ def _methodology(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _archive(settings: Settings, counter: Counter, period: Period) -> dict[str, Any] | None:
+def _archive(settings: Settings, counter: Counter, period: Period, owed: list[dict[str, Any]]) -> dict[str, Any] | None:
     if not settings.archive:
         return None
     root = Path(settings.archive)
-    part = statement_archive.part(root, period, statement_archive.memory_ms(settings))
+    clicks = counter.followed() if ("cpa", "unique") in [(line["pricing"], line["basis"]) for line in owed] else []
+    part = statement_archive.part(root, period, statement_archive.memory_ms(settings), clicks)
     return part | statement_archive.uncovered(root, counter.segments())
 
 

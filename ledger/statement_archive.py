@@ -15,12 +15,14 @@ from pixeltally.settings import Settings
 Hashed = tuple[Entry, str]
 
 
-def part(root: Path, period: Period, memory_ms: int) -> dict[str, Any]:
+def part(root: Path, period: Period, memory_ms: int, clicks: Iterable[int] = ()) -> dict[str, Any]:
     """The part, as a statement names it; `root` stands for all of it.
 
-    A request is judged by those that arrived no more than `memory_ms` before it.
+    A request is judged by those that arrived no more than `memory_ms` before it. `clicks`: the times of others that
+    must be in it.
     """
-    start, end = round(period.start.timestamp() * 1000), round(period.end.timestamp() * 1000)
+    start = min([round(period.start.timestamp() * 1000), *clicks])
+    end = max([round(period.end.timestamp() * 1000), *(at + 1 for at in clicks)])
     order = {name: _order(root, name, (start, end), memory_ms) for name in archive.logs(root, ORDER)}
     asked = [entry for its in order.values() for entry, _ in its if entry.asked_last]
     first = min([start - memory_ms, *(entry.asked_first for entry in asked)])

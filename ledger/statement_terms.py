@@ -58,18 +58,20 @@ def terms(client: Client, campaign: Campaign, first: date, last: date) -> list[T
 
 
 def lines(agreed: list[Terms], counter: Counter, counted: list[dict[str, Any]], period: Period) -> list[dict[str, Any]]:
-    """What is owed: a line for each terms and month. Unique visitors are counted once a month."""
+    """What is owed: a line for each terms and month. Who is unique is counted once a month."""
     found: list[dict[str, Any]] = []
-    seen: dict[str, list[str]] = defaultdict(list)  # month → its days that were billed by uniques
+    seen: dict[tuple[str, str], list[str]] = defaultdict(list)  # pricing, month → its days that were billed by uniques
     for each in agreed:
         days = [day for day in counted if str(each.first) <= day["day"] <= str(each.last)]
         for month, of_month in groupby(days, lambda day: str(day["day"])[:7]):
             its = [*of_month]
-            quantity = _quantity(each, its)
-            if quantity is None:
-                before = counter.uniques_of(seen[month]) if seen[month] else 0
-                seen[month] += [day["day"] for day in its]
-                quantity = counter.uniques_of(seen[month]) - before
+            if each.basis == "unique":
+                billed = seen[each.pricing, month]
+                before = counter.uniques_of(each.pricing, billed)
+                billed += [day["day"] for day in its]
+                quantity = counter.uniques_of(each.pricing, billed) - before
+            else:
+                quantity = sum(_quantity(each, day) for day in its)
             found.append(_line(each, its[0]["day"], its[-1]["day"], quantity))
     return found
 
@@ -82,15 +84,14 @@ def amounts(found: list[dict[str, Any]]) -> dict[str, str]:
     return {currency: f"{amount:f}" for currency, amount in sums.items()}
 
 
-def _quantity(agreed: Terms, days: list[dict[str, Any]]) -> int | None:
-    """How much is paid for; None for unique visitors, which don't add up over days."""
-    if agreed.pricing == "cpc":
-        return sum(int(day["clicks"]["valid"]) for day in days)
+def _quantity(agreed: Terms, day: dict[str, Any]) -> int:
+    """How much of a day is paid for, by what adds up over days."""
     if agreed.pricing == "cpa":
-        return sum(int(day["conversions"]["orders"]) for day in days)
-    if agreed.basis == "unique":
-        return None
-    return sum(int(day["impressions"][agreed.basis]) for day in days)
+        return int(day["conversions"]["reported" if agreed.basis == "gross" else "orders"])
+    its = day["clicks" if agreed.pricing == "cpc" else "impressions"]
+    if agreed.basis == "gross":
+        return int(its["gross"] - its["invalid"].get("unregistered", 0))
+    return int(its["valid"])
 
 
 def _line(agreed: Terms, first: str, last: str, quantity: int) -> dict[str, Any]:

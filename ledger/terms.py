@@ -20,8 +20,12 @@ UNITS = {
     ("cpm", "unique"): "unique IPs",
     ("cpm", "valid"): "valid impressions",
     ("cpm", "gross"): "requests",
+    ("cpc", "unique"): "unique IPs that clicked",
     ("cpc", "valid"): "valid clicks",
+    ("cpc", "gross"): "click requests",
+    ("cpa", "unique"): "unique IPs that converted",
     ("cpa", "valid"): "conversions",
+    ("cpa", "gross"): "reported conversions",
 }
 
 #: Terms since then hold from the beginning.
@@ -61,12 +65,10 @@ def changed(known: Terms | None, said: Mapping[str, Any]) -> Terms:
     terms = replace(known or Terms(), **said)
     if terms.price < 0 or not (terms.pricing and terms.currency):
         raise Refused("there are no terms yet, so say all: --pricing, --price, --currency, and --basis for cpm")
-    if terms.pricing != "cpm":
-        if said.get("basis", "valid") != "valid":
-            raise Refused(f"{terms.pricing} is paid by {UNITS[terms.pricing, 'valid']}: leave --basis out")
+    if "basis" not in said and (known is None or known.pricing != terms.pricing):
+        if terms.pricing == "cpm":
+            raise Refused("cpm is paid by --basis unique, valid or gross: say which")
         terms = replace(terms, basis="valid")
-    elif "basis" not in said and (known is None or known.pricing != "cpm"):
-        raise Refused("cpm is paid by --basis unique, valid or gross: say which")
     money.minor_units(terms.currency)
     if not terms.budget:
         return replace(terms, plan_start=None, plan_end=None)

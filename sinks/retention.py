@@ -64,7 +64,8 @@ def settle(client: Client, before: datetime) -> None:
         "INSERT INTO settled_rules SELECT DISTINCT advertiser, campaign, toStartOfMonth(ts) AS month, rules_version"
         " FROM facts WHERE month < {before:DateTime('UTC')}",
         "INSERT INTO settled_days SELECT advertiser, campaign, month, day, starts, timezone, uniques, new_uniques,"
-        " billable_uniques, conversions, revenue, now64(3) FROM campaign_days"
+        " billable_uniques, click_requests, billable_clickers, conversions, reported_conversions, billable_converters,"
+        " revenue, now64(3) FROM campaign_days"
         " WHERE NOT settled AND NOT lost AND month < toDate({before:DateTime('UTC')})"
         # The last zone's month ends half a day after that of UTC.
         " AND addMonths(month, 1) < toDate(now('UTC'))",

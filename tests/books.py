@@ -36,9 +36,9 @@ class Books:
     def __init__(self, facts, terms):
         self.facts, self.terms = facts, terms
         self.clicks = {fact["id"]: fact for fact in facts if fact["kind"] == "click"}
-        self.orders = recount.orders(facts)
+        self.orders = {order["id"] for order in recount.orders(facts)}
         self.places = {fact["id"]: self.place(fact) for fact in facts}
-        self.paid_ips = list(self.new_ips())
+        self.paid_once = {fact["id"] for fact in self.firsts()}
 
     def place(self, fact):
         """(local day, the terms that held)."""
@@ -47,14 +47,20 @@ class Books:
         terms = held[-1] if held else NONE
         return at.astimezone(ZoneInfo(terms.timezone)).date(), terms
 
-    def new_ips(self):
-        """Of each IP and month the first valid request under terms by unique IPs."""
+    def counts(self, fact):
+        """Whether it is valid and no duplicate; of an order's reports one is."""
+        return fact["id"] in self.orders if fact["kind"] == "conversion" else recount.counts(fact)
+
+    def firsts(self):
+        """Of each visitor and month the first view, click and order that is valid, under terms that pay for it once."""
         seen = set()
         for fact in sorted(self.facts, key=lambda each: each["ts"]):
             day, terms = self.places[fact["id"]]
-            key = (fact["campaign"], day.year, day.month, fact["visitor"])
-            is_seen = fact["kind"] in recount.IMAGES and fact["verdict"] == "valid" and fact["visitor"]
-            if is_seen and (terms.pricing, terms.basis) == ("cpm", "unique") and key not in seen:
+            is_order = fact["kind"] == "conversion"
+            visitor = recount.buyer(fact, self.clicks) if is_order else fact["visitor"]
+            is_valid = self.counts(fact) if is_order else fact["verdict"] == "valid"
+            key = (fact["campaign"], day.year, day.month, pricing(fact), visitor)
+            if visitor and is_valid and (terms.pricing, terms.basis) == (pricing(fact), "unique") and key not in seen:
                 seen.add(key)
                 yield fact
 
@@ -63,34 +69,26 @@ class Books:
         found = Counter()
         for fact in self.facts:
             day, terms = self.places[fact["id"]]
-            if not is_asked(fact, day):
-                continue
-            image = fact["kind"] in recount.IMAGES
-            by_click = terms.pricing == "cpc" and fact["kind"] == "click" and recount.counts(fact)
-            by_image = terms.pricing == "cpm" and image and (terms.basis == "gross" or recount.counts(fact))
-            found[terms] += by_click or (by_image and terms.basis != "unique")
-        for fact in [*self.paid_ips, *self.orders]:
-            day, terms = self.places[fact["id"]]
-            if is_asked(fact, day) and (terms.pricing == "cpa" or fact["kind"] != "conversion"):
-                found[terms] += 1
-        return {terms: quantity for terms, quantity in found.items() if terms != NONE}
+            if terms != NONE and is_asked(fact, day):
+                is_paid = {"gross": True, "valid": self.counts(fact), "unique": fact["id"] in self.paid_once}
+                found[terms] += terms.pricing == pricing(fact) and is_paid[terms.basis]
+        return found
 
     def report(self, asked, first, last, by, parts):
         """{(period, campaign, creative, placement): numbers} as `report --format json` tells them."""
         rows = defaultdict(list)
         for fact in self.facts:
             day, _ = self.places[fact["id"]]
-            if first <= day <= last and asked in ("", fact["campaign"]) and fact["kind"] != "conversion":
-                part = tuple(fact[name] if name in parts else "" for name in ("creative", "placement"))
+            if first <= day <= last and asked in ("", fact["campaign"]):
+                ad = self.clicked(fact) if fact["kind"] == "conversion" else fact
+                part = tuple(ad.get(name, "") if name in parts else "" for name in ("creative", "placement"))
                 rows[period(by, day), fact["campaign"], *part].append(fact)
-        for order in self.orders:
-            day, _ = self.places[order["id"]]
-            if first <= day <= last and asked in ("", order["campaign"]):
-                click = self.clicks.get(order["click_id"], {})
-                click = click if click.get("campaign") == order["campaign"] else {}
-                part = tuple(click.get(name, "") if name in parts else "" for name in ("creative", "placement"))
-                rows[period(by, day), order["campaign"], *part].append(order)
-        return {key: numbers(found) for key, found in rows.items()}
+        return {key: numbers(found, self.orders) for key, found in rows.items()}
+
+    def clicked(self, conversion):
+        """The click that it followed, if one of its campaign."""
+        click = self.clicks.get(conversion["click_id"], {})
+        return click if click.get("campaign") == conversion["campaign"] else {}
 
     def spend(self, campaign, by, name, first, last):
         """{currency: amount} of a period of a campaign."""
@@ -121,14 +119,21 @@ class Books:
         ]
 
 
-def numbers(facts):
-    """What a row of a report says of facts and of orders that count."""
+def pricing(fact):
+    """By which pricing it may be paid for."""
+    return {"click": "cpc", "conversion": "cpa"}.get(fact["kind"], "cpm")
+
+
+def numbers(facts, counted):
+    """What a row of a report says of facts; `counted` are the ids of conversions that count."""
     images = [fact for fact in facts if fact["kind"] in recount.IMAGES]
     reasons = Counter(fact["verdict"] for fact in images if fact["verdict"] != "valid")
     valid = sum(map(recount.counts, images))
     unique = len({fact["visitor"] for fact in images if fact["verdict"] == "valid"} - {0})
-    clicks = sum(fact["kind"] == "click" and recount.counts(fact) for fact in facts)
-    orders = [fact for fact in facts if fact["kind"] == "conversion"]
+    requested = [fact for fact in facts if fact["kind"] == "click"]
+    clicks = sum(map(recount.counts, requested))
+    reported = [fact for fact in facts if fact["kind"] == "conversion"]
+    orders = [fact for fact in reported if fact["id"] in counted]
     revenue = defaultdict(Decimal)
     for order in orders:
         revenue[order["currency"]] += Decimal(order["value"])
@@ -140,8 +145,10 @@ def numbers(facts):
         "reasons": dict(reasons),
         "unique_ips": unique,
         "frequency": valid / unique if unique else None,
+        "click_requests": len(requested),
         "clicks": clicks,
         "ctr": clicks / valid if valid else None,
+        "reported_conversions": len(reported),
         "conversions": len(orders),
         "cvr": len(orders) / unique if unique else None,
         "revenue": dict(revenue),

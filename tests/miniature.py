@@ -30,6 +30,7 @@ from streams.tally import Tally
 from streams.worker import COUNT_BY
 
 PARTITIONS = 2
+SEGMENT_LINES = 40
 
 _encode = msgspec.json.encode
 _facts = msgspec.json.Decoder(Fact).decode_lines
@@ -67,12 +68,12 @@ def enricher(settings: Settings) -> Enricher:
     return _enricher(replace(settings, data=Path(), archive=""))
 
 
-def count(root: Path, settings: Settings, sent: Sequence[Sent], segment_lines: int = 40) -> list[Fact]:
-    """Archive the requests under `root` as segments of so many lines, count them in this order; their facts."""
+def count(root: Path, settings: Settings, sent: Sequence[Sent]) -> list[Fact]:
+    """Archive the requests under `root`, count them in this order; their facts."""
     lists, rules = enricher(settings), Rules.of(settings)
     tallies = {number: Tally(number, rules, lists, Head(-1, 0, 0)) for number in range(PARTITIONS)}
     offsets, counted, facts = defaultdict(int), defaultdict(list), {}
-    judge, spools = packing.judgement(settings), defaultdict(lambda: _Spool(segment_lines))
+    judge, spools = packing.judgement(settings), defaultdict(Spool)
     for each in sent:
         hits = []
         for said in each.requests:
@@ -94,14 +95,16 @@ def count(root: Path, settings: Settings, sent: Sequence[Sent], segment_lines: i
     return [*facts.values()]
 
 
-class _Spool:
-    def __init__(self, segment_lines: int) -> None:
-        self._segment_lines = segment_lines
+class Spool:
+    """A node's lines."""
+
+    def __init__(self) -> None:
         self._segments: list[list[tuple[int, bytes]]] = [[]]
         self._offset = 0
 
     def append(self, line: bytes) -> int:
-        if len(self._segments[-1]) >= self._segment_lines:
+        """Its place."""
+        if len(self._segments[-1]) >= SEGMENT_LINES:
             self._segments.append([])
             self._offset = 0
         offset, self._offset = self._offset, self._offset + len(line) + 1
@@ -109,6 +112,7 @@ class _Spool:
         return place(len(self._segments), offset)
 
     def archive(self, root: Path, node: str, settings: Settings) -> None:
+        """Put the lines into the archive."""
         log, reduce = Log(root, f"requests/{node}"), reducer(settings)
         settings_named = {name: settings.text(name) for name in READ_BY}
         for number, lines in enumerate(self._segments, 1):

@@ -128,7 +128,13 @@ def funnel(facts, listed=()):
 
 
 def buyers(facts):
-    """Whose each order of a campaign is that counts and isn't nobody's: of whoever clicked, else of its own visitor."""
-    clickers = {fact["id"]: fact["visitor"] for fact in facts if fact["kind"] == "click"}
-    found = [clickers.get(fact.get("click_id"), 0) or fact["visitor"] for fact in orders(facts)]
-    return [visitor for visitor in found if visitor]
+    """Whose each order of a campaign is that counts and isn't nobody's."""
+    clicks = {fact["id"]: fact for fact in facts if fact["kind"] == "click"}
+    return [visitor for order in orders(facts) if (visitor := buyer(order, clicks))]
+
+
+def buyer(order, clicks):
+    """Whose an order is: of whoever clicked the click of {id: click} that it followed, else its own visitor's."""
+    click = clicks.get(order.get("click_id"))
+    is_same = click is not None and (click["advertiser"], click["campaign"]) == (order["advertiser"], order["campaign"])
+    return (click["visitor"] if is_same else 0) or order["visitor"]

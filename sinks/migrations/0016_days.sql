@@ -51,22 +51,88 @@ FROM reach_sets AS sets
 ASOF LEFT JOIN terms
 ON sets.advertiser = terms.advertiser AND sets.campaign = terms.campaign AND sets.slice >= terms.starts;
 
--- Orders in them, each once.
+-- The clicks that conversions followed.
+CREATE VIEW IF NOT EXISTS followed_clicks AS
+SELECT advertiser, campaign, id AS click_id, creative, placement, visitor AS clicker
+FROM facts FINAL
+WHERE kind = 'click' AND id IN (SELECT click_id FROM facts WHERE kind = 'conversion')
+SETTINGS do_not_merge_across_partitions_select_final = 1;
+
+-- Orders in them, each once, with the ad that was clicked and who did, as far as is known; else whose the order itself is.
 CREATE VIEW IF NOT EXISTS order_slices AS
 SELECT
-    slice, orders.advertiser AS advertiser, orders.campaign AS campaign,
+    slice, orders.advertiser AS advertiser, orders.campaign AS campaign, creative, placement,
     terms.starts AS starts, if(terms.timezone = '', 'UTC', terms.timezone) AS timezone,
     toDate(formatDateTime(slice, '%F', timezone)) AS day,
-    orders.currency AS currency, value, click_id
+    terms.pricing = 'cpa' AND terms.basis = 'unique' AS by_converters,
+    orders.currency AS currency, value, if(clicker = 0, own, clicker) AS visitor
 FROM
 (
-    SELECT
-        toStartOfFifteenMinutes(ts)::DateTime('UTC') AS slice, advertiser, campaign, currency, value, click_id
-    FROM conversions
-    WHERE verdict = 'valid' AND NOT duplicate
+    SELECT slice, advertiser, campaign, creative, placement, currency, value, own, clicker
+    FROM
+    (
+        SELECT
+            toStartOfFifteenMinutes(ts)::DateTime('UTC') AS slice, advertiser, campaign, currency, value, click_id,
+            visitor AS own
+        FROM conversions
+        WHERE verdict = 'valid' AND NOT duplicate
+    ) AS counted
+    LEFT ANY JOIN followed_clicks USING (advertiser, campaign, click_id)
 ) AS orders
 ASOF LEFT JOIN terms
 ON orders.advertiser = terms.advertiser AND orders.campaign = terms.campaign AND orders.slice >= terms.starts;
+
+-- Requests of click links and reports of conversions in them, whatever they are: a row each. Of a conversion the ad is
+-- the one that was clicked.
+CREATE VIEW IF NOT EXISTS action_slices AS
+SELECT
+    slice, actions.advertiser AS advertiser, actions.campaign AS campaign, creative, placement,
+    terms.starts AS starts, if(terms.timezone = '', 'UTC', terms.timezone) AS timezone,
+    toDate(formatDateTime(slice, '%F', timezone)) AS day,
+    terms.pricing = 'cpc' AND terms.basis = 'unique' AS by_clickers,
+    kind, verdict, visitor
+FROM
+(
+    SELECT
+        slice, advertiser, campaign, kind, verdict, visitor,
+        if(kind = 'click', own_creative, clicked.creative) AS creative,
+        if(kind = 'click', own_placement, clicked.placement) AS placement
+    FROM
+    (
+        SELECT
+            toStartOfFifteenMinutes(ts)::DateTime('UTC') AS slice, advertiser, campaign, kind, verdict, visitor,
+            creative AS own_creative, placement AS own_placement, click_id
+        FROM facts FINAL
+        WHERE kind IN ('click', 'conversion') AND verdict != 'unregistered'
+        SETTINGS do_not_merge_across_partitions_select_final = 1
+    ) AS requested
+    LEFT ANY JOIN followed_clicks AS clicked USING (advertiser, campaign, click_id)
+) AS actions
+ASOF LEFT JOIN terms
+ON actions.advertiser = terms.advertiser AND actions.campaign = terms.campaign AND actions.slice >= terms.starts;
+
+-- How many visitors clicked or converted validly on a campaign's day, for the first time in the month under terms that
+-- pay for each of them once. They add up over the month.
+CREATE VIEW IF NOT EXISTS first_actions AS
+SELECT
+    advertiser, campaign, month, first.2 AS day, first.1 AS starts, first.3 AS timezone,
+    countIf(kind = 'click') AS billable_clickers, countIf(kind = 'conversion') AS billable_converters
+FROM
+(
+    SELECT
+        advertiser, campaign, toStartOfMonth(day) AS month, kind, visitor, min((starts, day, timezone)) AS first
+    FROM
+    (
+        SELECT advertiser, campaign, day, starts, timezone, kind, visitor
+        FROM action_slices
+        WHERE by_clickers AND kind = 'click' AND verdict = 'valid'
+        UNION ALL
+        SELECT advertiser, campaign, day, starts, timezone, 'conversion', visitor FROM order_slices WHERE by_converters
+    )
+    WHERE visitor != 0
+    GROUP BY advertiser, campaign, month, kind, visitor
+)
+GROUP BY advertiser, campaign, month, day, starts, timezone;
 
 -- Unique visitors of campaigns' days: of the day, those not seen before in the month, and those not seen before in the
 -- month under terms by uniques. The latter two add up over the month.
@@ -107,7 +173,11 @@ CREATE TABLE IF NOT EXISTS settled_days
     uniques UInt64,
     new_uniques UInt64,
     billable_uniques UInt64,
+    click_requests UInt64,
+    billable_clickers UInt64,
     conversions UInt64,
+    reported_conversions UInt64,
+    billable_converters UInt64,
     revenue Map(LowCardinality(String), Decimal(38, 4)),  -- by currency
     settled_at DateTime64(3, 'UTC') DEFAULT now64(3)
 )
@@ -130,31 +200,48 @@ CREATE VIEW IF NOT EXISTS unsettled_days AS
 SELECT
     advertiser, campaign, month, day, starts, timezone,
     sum(part.uniques) AS uniques, sum(part.new_uniques) AS new_uniques, sum(part.billable_uniques) AS billable_uniques,
-    sum(part.conversions) AS conversions, sumMap(part.revenue) AS revenue
+    sum(part.click_requests) AS click_requests, sum(part.billable_clickers) AS billable_clickers,
+    sum(part.conversions) AS conversions, sum(part.reported_conversions) AS reported_conversions,
+    sum(part.billable_converters) AS billable_converters, sumMap(part.revenue) AS revenue
 FROM
 (
     SELECT
-        *, 0::UInt64 AS conversions, map()::Map(LowCardinality(String), Decimal(38, 4)) AS revenue
+        *, 0::UInt64 AS click_requests, 0::UInt64 AS billable_clickers, 0::UInt64 AS conversions,
+        0::UInt64 AS reported_conversions, 0::UInt64 AS billable_converters,
+        map()::Map(LowCardinality(String), Decimal(38, 4)) AS revenue
     FROM reach_days
     UNION ALL
     SELECT
-        advertiser, campaign, toStartOfMonth(day) AS month, day, starts, timezone, 0, 0, 0,
-        count(), sumMap(map(currency, value::Decimal(38, 4)))
+        advertiser, campaign, toStartOfMonth(day) AS month, day, starts, timezone, 0, 0, 0, 0, 0,
+        count(), 0, 0, sumMap(map(currency, value::Decimal(38, 4)))
     FROM order_slices
     GROUP BY advertiser, campaign, month, day, starts, timezone
+    UNION ALL
+    SELECT
+        advertiser, campaign, toStartOfMonth(day) AS month, day, starts, timezone, 0, 0, 0,
+        countIf(kind = 'click'), 0, 0, countIf(kind = 'conversion'), 0, map()
+    FROM action_slices
+    GROUP BY advertiser, campaign, month, day, starts, timezone
+    UNION ALL
+    SELECT
+        advertiser, campaign, month, day, starts, timezone, 0, 0, 0,
+        0, billable_clickers, 0, 0, billable_converters, map()
+    FROM first_actions
 ) AS part
 WHERE (advertiser, campaign, month) NOT IN (SELECT advertiser, campaign, month FROM settled_days)
 GROUP BY advertiser, campaign, month, day, starts, timezone;
 
 -- All that is counted of a campaign's day. `lost`: facts and sets of its month went before that was settled, so uniques,
--- conversions and revenue are less than they were.
+-- click requests, conversions and revenue are less than they were.
 CREATE VIEW IF NOT EXISTS campaign_days AS
 SELECT
     advertiser, campaign, month, day, starts, timezone,
     sum(part.gross) AS gross, sum(part.valid) AS valid, sum(part.duplicates) AS duplicates,
     sum(part.invalid) AS invalid, sumMap(part.reasons) AS reasons, sum(part.clicks) AS clicks,
     sum(part.uniques) AS uniques, sum(part.new_uniques) AS new_uniques, sum(part.billable_uniques) AS billable_uniques,
-    sum(part.conversions) AS conversions, sumMap(part.revenue) AS revenue,
+    sum(part.click_requests) AS click_requests, sum(part.billable_clickers) AS billable_clickers,
+    sum(part.conversions) AS conversions, sum(part.reported_conversions) AS reported_conversions,
+    sum(part.billable_converters) AS billable_converters, sumMap(part.revenue) AS revenue,
     (advertiser, campaign, month) IN (SELECT advertiser, campaign, month FROM settled_days) AS settled,
     NOT settled AND toDateTime(month, 'UTC') - toIntervalDay(1) < (SELECT before FROM horizon) AS lost
 FROM
@@ -162,18 +249,22 @@ FROM
     SELECT
         advertiser, campaign, toStartOfMonth(day) AS month, day, starts, timezone,
         gross, valid, duplicates, invalid, reasons, clicks,
-        0::UInt64 AS uniques, 0::UInt64 AS new_uniques, 0::UInt64 AS billable_uniques, 0::UInt64 AS conversions,
+        0::UInt64 AS uniques, 0::UInt64 AS new_uniques, 0::UInt64 AS billable_uniques,
+        0::UInt64 AS click_requests, 0::UInt64 AS billable_clickers, 0::UInt64 AS conversions,
+        0::UInt64 AS reported_conversions, 0::UInt64 AS billable_converters,
         map()::Map(LowCardinality(String), Decimal(38, 4)) AS revenue
     FROM ledger_slices
     UNION ALL
     SELECT
         advertiser, campaign, month, day, starts, timezone, 0, 0, 0, 0, map(), 0,
-        uniques, new_uniques, billable_uniques, conversions, revenue
+        uniques, new_uniques, billable_uniques, click_requests, billable_clickers, conversions, reported_conversions,
+        billable_converters, revenue
     FROM unsettled_days
     UNION ALL
     SELECT
         advertiser, campaign, month, day, starts, timezone, 0, 0, 0, 0, map(), 0,
-        uniques, new_uniques, billable_uniques, conversions, revenue
+        uniques, new_uniques, billable_uniques, click_requests, billable_clickers, conversions, reported_conversions,
+        billable_converters, revenue
     FROM settled_days FINAL
 ) AS part
 GROUP BY advertiser, campaign, month, day, starts, timezone;

@@ -1,20 +1,19 @@
 -- What campaigns' days cost by the terms that held, to the last decimal; a bill rounds the sum. Terms by uniques pay for
--- each visitor of a month once, on the first day that it was seen under them, so days add up. NULL: lost (campaign_days).
+-- each visitor of a month once, on the first day that it was seen, clicked or converted under them, so days add up.
+-- NULL: lost (campaign_days), and not kept with minutes.
 CREATE VIEW IF NOT EXISTS charges AS
 SELECT
     days.advertiser AS advertiser, days.campaign AS campaign, month, day, days.starts AS starts,
     days.timezone AS timezone, pricing, basis, price, currency,
     if
     (
-        lost AND (pricing = 'cpa' OR pricing = 'cpm' AND basis = 'unique'),
+        lost AND (pricing, basis) NOT IN (('cpm', 'gross'), ('cpm', 'valid'), ('cpc', 'valid')),
         NULL,
         multiIf
         (
-            pricing = 'cpc', clicks,
-            pricing = 'cpa', conversions,
-            basis = 'gross', gross,
-            basis = 'valid', valid,
-            billable_uniques
+            pricing = 'cpm', multiIf(basis = 'gross', gross, basis = 'valid', valid, billable_uniques),
+            pricing = 'cpc', multiIf(basis = 'gross', click_requests, basis = 'valid', clicks, billable_clickers),
+            multiIf(basis = 'gross', reported_conversions, basis = 'valid', conversions, billable_converters)
         )
     ) AS quantity,
     price::Decimal(38, 9) / if(pricing = 'cpm', 1000, 1) * quantity AS spent

@@ -14,6 +14,8 @@ from commands import run_on
 from facts import client, make_tables
 from ledger_traffic import DataSet
 
+from ledger.terms import UNITS
+
 
 def terms(campaign, since, zone, *agreed):
     pricing, basis, price, currency = agreed
@@ -30,8 +32,11 @@ SETS = [
         [
             terms("spring", None, "Europe/Berlin", "cpm", "unique", "10.00", "USD"),
             terms("spring", date(2026, 10, 28), "Europe/Berlin", "cpm", "unique", "12.345678", "USD"),
-            terms("mail", None, "Europe/Berlin", "cpm", "valid", "3.33", "EUR"),
+            terms("mail", None, "Europe/Berlin", "cpc", "unique", "0.125", "EUR"),
+            terms("mail", date(2026, 10, 30), "Europe/Berlin", "cpm", "valid", "3.33", "EUR"),
+            terms("mail", date(2026, 11, 2), "Asia/Tokyo", "cpc", "unique", "0.2", "EUR"),
             terms("free", None, "UTC", "cpm", "gross", "0.5", "JPY"),
+            terms("free", date(2026, 10, 26), "Europe/Berlin", "cpa", "gross", "12.5", "JPY"),
         ],
     ),
     DataSet(
@@ -41,8 +46,10 @@ SETS = [
         "2003:e0:1f00::",
         [
             terms("spring", None, "America/New_York", "cpc", "valid", "0.255", "EUR"),
+            terms("spring", date(2026, 3, 5), "America/New_York", "cpc", "gross", "0.1", "EUR"),
             terms("spring", date(2026, 3, 8), "America/New_York", "cpa", "valid", "1.005", "EUR"),
-            terms("mail", None, "America/New_York", "cpa", "valid", "2.5", "KWD"),
+            terms("mail", None, "America/New_York", "cpa", "unique", "2.5", "KWD"),
+            terms("mail", date(2026, 3, 9), "America/New_York", "cpa", "unique", "2.75", "KWD"),
             terms("free", None, "America/New_York", "cpm", "unique", "0", "EUR"),
         ],
     ),
@@ -56,6 +63,8 @@ SETS = [
             terms("spring", date(2026, 4, 3), "Australia/Lord_Howe", "cpm", "unique", "9", "EUR"),
             terms("spring", date(2026, 4, 7), "Asia/Kathmandu", "cpm", "unique", "900", "JPY"),
             terms("mail", None, "America/St_Johns", "cpm", "unique", "7", "USD"),
+            terms("mail", date(2026, 4, 1), "America/St_Johns", "cpa", "unique", "7", "USD"),
+            terms("mail", date(2026, 4, 6), "America/St_Johns", "cpc", "unique", "1", "USD"),
         ],
     ),
 ]
@@ -73,7 +82,8 @@ class Case:
         for table, told in (("facts_in", lines), ("minute_rows", rows)):
             self.ours.raw_insert(table, insert_block=b"\n".join(told), fmt="JSONEachRow")
         for each in data.terms:
-            basis = [] if each.pricing != "cpm" else ["--basis", each.basis]
+            is_default = each.pricing != "cpm" and each.basis == "valid"
+            basis = [] if is_default else ["--basis", each.basis]
             since = [] if each.since is None else ["--since", str(each.since)]
             options = ["--pricing", each.pricing, "--price", str(each.price), "--currency", each.currency]
             self.run("campaign", "set", f"{data.advertiser}/{each.campaign}", *options, *basis, "--timezone",
@@ -102,6 +112,16 @@ def test_the_data_has_all_that_can_go_wrong(case):
     assert case.ask("SELECT count() > 5 FROM minute_rows WHERE late AND advertiser = {advertiser:String}") == [(1,)]
     assert case.ask("SELECT count() > 5 FROM minute_rows WHERE NOT late AND advertiser = {advertiser:String}") == [(1,)]
     assert len(case.facts) == traffic.HITS
+
+
+def test_the_data_has_all_pricings_on_all_bases():
+    held = {(each.pricing, each.basis) for data in SETS for each in data.terms}
+    assert held == set(UNITS)
+
+
+def test_each_of_the_terms_is_owed_for(case):
+    owed = case.books.paid(lambda fact, day: True)
+    assert {each for each, quantity in owed.items() if quantity > 1} == set(case.data.terms)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,8 @@ def many():
         judged = {"verdict": rolls.choice(["valid"] * 4 + ["bot"]), "duplicate": rolls.random() < 0.1}
         kind = rolls.choice(["impression"] * 5 + ["open", "click", "conversion"])
         sold = {"order": f"o{n % 40}", "value": "2.5", "currency": "EUR"} if kind == "conversion" else {}
+        clicks = [hit["id"] for hit in hits if hit["kind"] == "click"]
+        sold |= {"click_id": rolls.choice(clicks)} if sold and clicks and n % 2 else {}
         hits.append(seen_by(ts, address, name, kind=kind, **unit, **judged, **sold))
     return hits
 
@@ -176,9 +178,14 @@ def test_nothing_names_them_and_every_total_stays_and_replay_changes_nothing(dat
         for name in (ANNA, "ben", "dora")
     ]
     insert_into(database, "sent_list", listed)
-    by_uniques = "'spring', '1970-01-01', 0, 'Europe/Berlin', 'cpm', 'unique', 10, 'USD', 0, NULL, NULL, 0"
-    for advertiser in ("acme", "zeta"):
-        database.command(f"INSERT INTO terms_set VALUES ('{advertiser}', {by_uniques})")
+    for n, pricing in enumerate(("cpm", "cpc", "cpa")):
+        start_s = n and NOW_MS // DAY_MS * 86_400 - (60 - 20 * n) * 86_400
+        since = datetime.fromtimestamp(start_s, UTC).date()
+        by_uniques = f"'spring', '{since}', {start_s}, 'UTC', '{pricing}', 'unique', 10, 'USD', 0, NULL, NULL, 0"
+        for advertiser in ("acme", "zeta"):
+            database.command(f"INSERT INTO terms_set VALUES ('{advertiser}', {by_uniques})")
+    paid_once = "SELECT sum(billable_uniques), sum(billable_clickers), sum(billable_converters) FROM campaign_days"
+    assert min(rows(database, paid_once)[0]) > 3
     before = [rows(database, query) for query in TOTALS]
     assert set(leftovers(database, text, number(visitor))) >= {"facts", "reach_sets"}
 

@@ -89,6 +89,67 @@ def test_a_month_that_is_not_over_is_provisional(clickhouse, run):
     assert "PROVISIONAL" in pdf.pages[0].extract_text()
 
 
+def test_clicks_and_conversions_are_owed_for_on_every_basis(clickhouse, run):
+    unit = {"advertiser": "bases", "campaign": "all"}
+
+    def click(visitor, day=0, **values):
+        return fact(MARCH_MS + day * DAY_MS + visitor, "click", **unit, visitor=visitor, **values)
+
+    def sale(visitor, order, day=0, **values):
+        at = MARCH_MS + day * DAY_MS + 60_000 + visitor
+        return fact(at, "conversion", **{**unit, "creative": ""}, visitor=visitor, order=order, **values)
+
+    first, nobodys, robots = click(1), click(0), click(3, verdict="bot")
+    clicks = [first, click(1, 9), click(2, 5), click(2, 5, duplicate=True), nobodys, click(0, 1), robots]
+    sales = [
+        sale(1, "a"),
+        sale(77, "a", 1),  # the shop's server reports it again
+        sale(1, "b", 2),
+        sale(88, "c", 3, click_id=first["id"]),  # bought by whoever clicked
+        sale(2, "d", 4, verdict="prefetch"),
+        sale(2, "d", 4, duplicate=True),
+        sale(4, "e", 5),
+        sale(4, "f", 6, click_id=nobodys["id"]),
+        sale(0, "g", 7),
+    ]
+    folded = [click(5, verdict="unregistered"), sale(5, "h", verdict="unregistered")]
+    count(clickhouse, [*clicks, *sales, *folded])
+    insert(clickhouse, "facts_in", [*clicks, *sales])  # redelivered
+    owed = {
+        ("cpc", "gross"): (7, "click requests"),
+        ("cpc", "valid"): (5, "valid clicks"),
+        ("cpc", "unique"): (2, "unique IPs that clicked"),
+        ("cpa", "gross"): (9, "reported conversions"),
+        ("cpa", "valid"): (6, "conversions"),
+        ("cpa", "unique"): (2, "unique IPs that converted"),
+    }
+    asked = ("report", "bases", "--from", "2026-03-01", "--to", "2026-03-31", "--by", "month", "--format", "json")
+    for (pricing, basis), (quantity, paid_for) in owed.items():
+        agreed = ("--pricing", pricing, "--price", "2", "--currency", "EUR", "--basis", basis)
+        assert f": {pricing.upper()} 2.00 EUR on {paid_for}, days" in run("campaign", "set", "bases/all", *agreed).out
+        [line] = json.loads(run("invoice", "bases", "--month", "2026-03", "--format", "json").out)["lines"]
+        amount = f"{2 * quantity}.00"
+        assert (line["unit"], line["quantity"], line["amount"]) == (paid_for, quantity, amount)
+        spends = [row["spend"] for row in json.loads(run(*asked, "--per", "placement").out)["rows"]]
+        is_a_parts = pricing == "cpc" and basis != "unique"
+        assert spends == ([{"EUR": "0.00"}, {"EUR": amount}] if is_a_parts else [None, None]), (pricing, basis)
+    [row] = json.loads(run(*asked).out)["rows"]
+    assert row["spend"] == {"EUR": amount}
+    counts = ("click_requests", "clicks", "reported_conversions", "conversions")
+    assert [row[name] for name in counts] == [7, 5, 9, 6]
+    [line] = csv.DictReader(io.StringIO(run(*asked[:-1], "csv").out))
+    assert [line[name] for name in counts] == ["7", "5", "9", "6"]
+
+
+def test_what_only_a_scanner_asked_for_needs_terms_and_stands_in_the_report(clickhouse, run):
+    count(clickhouse, [fact(MARCH_MS, "click", advertiser="scanned", campaign="link", verdict="bot")])
+    assert "no terms held for all that scanned counted" in run("invoice", "scanned", "--month", "2026-03").said
+    run("campaign", "set", "scanned/link", *BY_CLICK, "--basis", "gross")
+    told = run("report", "scanned", "--from", "2026-03-01", "--to", "2026-03-01", "--format", "json").out
+    [row] = json.loads(told)["rows"]
+    assert (row["gross"], row["click_requests"], row["clicks"], row["spend"]) == (0, 1, 0, {"EUR": "0.01"})
+
+
 def test_each_line_is_rounded_and_a_total_is_the_sum_of_lines(clickhouse, run):
     for name in ("one", "three", "two"):
         count(clickhouse, [fact(MARCH_MS + 5, "click", advertiser="cents", campaign=name)])
@@ -172,7 +233,7 @@ def test_where_nothing_was_counted_it_is_said(run):
         (("campaign", "set", "new/one", *BY_CLICK, "--timezone", "Mars/Base"), "no time zone"),
         (("campaign", "set", "new/one", *BY_CLICK[:-1], "BTC"), "no currency of ISO 4217"),
         (("campaign", "set", "new/one", *BY_CLICK, "--price", "-1"), "is no amount"),
-        (("campaign", "set", "new/one", *BY_CLICK, "--basis", "unique"), "leave --basis out"),
+        (("campaign", "set", "new/one", *BY_CLICK, "--pricing", "cpm"), "say which"),
         (("report", "acme", "--from", "2026-03-02", "--to", "2026-03-01"), "is before --from"),
         (("report", "acme", "--from", "1900-03-02", "--to", "2026-03-01"), "--from 1900-03-02 is no day between"),
         (("campaign", "set", "new/one", *BY_CLICK, "--since", "2999-01-01"), "--since 2999-01-01 is no day between"),
@@ -188,7 +249,7 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(run, arguments, sentence):
 
 
 def test_a_settled_month_keeps_its_terms(clickhouse, run):
-    row = "'settled', 'some', '2024-02-01', '2024-02-03', 0, 'UTC', 1, 1, 1, 0, {}, now()"
+    row = "'settled', 'some', '2024-02-01', '2024-02-03', 0, 'UTC', 1, 1, 1, 0, 0, 0, 0, 0, {}, now()"
     make_tables(clickhouse)
     client(clickhouse).command(f"INSERT INTO settled_days VALUES ({row})")
     done = run("campaign", "set", "settled/some", *BY_CLICK)

@@ -118,20 +118,29 @@ def test_a_minute_is_settled_once_and_only_when_its_facts_are_about_to_go(databa
     assert rows(database, "SELECT sum(gross), sum(uniques) FROM minutes") == [(8, 6)]
 
 
-def month_of(ours, first):
-    """Hits of some of the month's days: visitors who come back, an order; what campaign_days and charges say of it."""
+def agree(ours, campaign, pricing, basis):
+    terms = f"'acme', '{campaign}', '1970-01-01', 0, 'UTC', '{pricing}', '{basis}', 10, 'USD', 0, NULL, NULL, 0"
+    ours.command(f"INSERT INTO terms_set VALUES ({terms})")
+
+
+def month_of(ours, first, campaign="spring"):
+    """Hits of some of the month's days: visitors who come back and click, a robot's click, an order told twice."""
     at = int(datetime(first.year, first.month, 1, tzinfo=UTC).timestamp() * 1000)
     for day, visitors in ((0, (1, 2)), (1, (2, 3)), (14, (1, 4))):
-        hits = [fact(at + day * 86_400_000 + n, visitor=n, rules_version="r1") for n in visitors]
-        bought = {"order": f"{first}{day}", "value": "2.5", "currency": "EUR"}
-        order = fact(at + day * 86_400_000, "conversion", creative="", rules_version="r1", **bought)
-        insert_into(ours, "facts_in", [*hits, order])
-        minute = {**UNIT, "minute": at // 1000 + day * 86_400, "gross": 2, "valid": 2, "uniques": 2}
-        insert_into(ours, "minute_rows", [minute])
+        at_ms = at + day * 86_400_000
+        known = {"campaign": campaign, "rules_version": "r1"}
+        hits = [fact(at_ms + n, visitor=n, **known) for n in visitors]
+        clicks = [fact(at_ms + n, "click", visitor=n, **known) for n in visitors]
+        robots = fact(at_ms, "click", visitor=7, verdict="bot", **known)
+        bought = {"order": f"{first}{day}", "value": "2.5", "currency": "EUR", "click_id": clicks[0]["id"]}
+        orders = [fact(at_ms + n, "conversion", creative="", visitor=n, **bought, **known) for n in (8, 9)]
+        insert_into(ours, "facts_in", [*hits, *clicks, robots, *orders])
+        minute = {**UNIT, "campaign": campaign, "minute": at_ms // 1000}
+        insert_into(ours, "minute_rows", [{**minute, "gross": 2, "valid": 2, "uniques": 2, "clicks": 2}])
 
 
 def counted(ours, first):
-    where = f"WHERE month = '{first}' ORDER BY day"
+    where = f"WHERE month = '{first}' ORDER BY campaign, day"
     return (
         rows(ours, f"SELECT * EXCEPT (settled, lost) FROM campaign_days {where}"),
         rows(ours, f"SELECT * FROM charges {where}"),
@@ -147,8 +156,7 @@ def told(ours, first, by="day", per="campaign"):
 def test_a_month_is_settled_as_a_whole_and_one_that_had_begun_to_go_is_not(database):
     month = (days_ago(120).date()).replace(day=1)
     gone = (month - timedelta(days=40)).replace(day=1)
-    terms = "'acme', 'spring', '1970-01-01', 0, 'UTC', 'cpm', 'unique', 10, 'USD', 0, NULL, NULL, 0"
-    database.command(f"INSERT INTO terms_set VALUES ({terms})")
+    agree(database, "spring", "cpm", "unique")
     month_of(database, month)
     before = counted(database, month)
     bill, days, parts = invoice(database, "acme", month), told(database, month), told(database, month, per="placement")
@@ -170,7 +178,8 @@ def test_a_month_is_settled_as_a_whole_and_one_that_had_begun_to_go_is_not(datab
     weeks = told(database, month, "week").rows
     assert [(row.valid, row.uniques, row.conversions) for row in weeks if row.valid == 2][-1] == (2, None, 1)
     # Which click an order followed is gone, so all are of none.
-    of_parts = [replace(row, uniques=None, conversions=None, revenue=None) for row in parts.rows if row.creative]
+    of_facts = dict.fromkeys(("uniques", "click_requests", "reported_conversions", "conversions", "revenue"))
+    of_parts = [replace(row, **of_facts) for row in parts.rows]
     assert told(database, month, per="placement").rows == of_parts
     assert rows(database, "SELECT DISTINCT rules_version FROM settled_rules") == [("r1",)]
 
@@ -182,6 +191,38 @@ def test_a_month_is_settled_as_a_whole_and_one_that_had_begun_to_go_is_not(datab
     assert (row.gross, row.valid, row.uniques, row.conversions, row.spend) == (6, 6, None, None, None)
     with pytest.raises(Refused, match="were deleted before the month was settled"):
         invoice(database, "acme", gone)
+
+
+def test_what_is_paid_for_on_any_basis_is_settled(database):
+    month = (days_ago(120).date()).replace(day=1)
+    gone = (month - timedelta(days=40)).replace(day=1)
+    owed = {
+        "cpm gross": 6, "cpm valid": 6, "cpm unique": 4, "cpc gross": 9, "cpc valid": 6, "cpc unique": 4,
+        "cpa gross": 6, "cpa valid": 3, "cpa unique": 2,
+    }  # fmt: skip
+    for name in owed:
+        agree(database, name, *name.split())
+        month_of(database, month, name)
+    bill, days, before = invoice(database, "acme", month), told(database, month), counted(database, month)
+    assert {line.campaign: line.quantity for line in bill.lines} == owed
+    of_minutes = {"cpm gross", "cpm valid", "cpc valid"}
+    assert unknown(told(database, month, per="placement")) == owed.keys() - of_minutes - {"cpc gross"}
+
+    retention.apply(database, (NOW.date() - month).days + 2)
+    retention.apply(database, 30)
+    assert kept(database)["facts"] == set()
+    assert (invoice(database, "acme", month), told(database, month), counted(database, month)) == (bill, days, before)
+    assert unknown(told(database, month, per="placement")) == owed.keys() - of_minutes
+
+    for name in owed:
+        month_of(database, gone, name)
+    retention.apply(database, 30)
+    assert unknown(told(database, gone)) == owed.keys() - of_minutes
+
+
+def unknown(report):
+    """Campaigns of which can't be told what they cost."""
+    return {row.campaign for row in report.rows if row.spend is None}
 
 
 def test_every_table_that_stores_rows_is_settled_upon(database):

@@ -19,6 +19,7 @@ from pixeltally.database import DATABASE
 from pixeltally.errors import Refused
 
 NOW_MS = 1_790_000_040_000
+TODAY_S = NOW_MS // 86_400_000 * 86_400
 UNIT = {"campaign": "spring", "creative": "banner", "placement": ""}
 
 
@@ -42,16 +43,21 @@ def data(tmp_path_factory):
                     for kind in kinds
                 ],
             )
+            click = fact(NOW_MS, "click", advertiser=advertiser, visitor=first)
+            order = fact(NOW_MS, "conversion", advertiser=advertiser, click_id=click["id"])
+            insert_into(ours, "facts_in", [click, order])
             told = {"advertiser": advertiser, "partition": 0, "version": 1, "gross": first, "valid": first, **UNIT}
             insert_into(ours, "minute_rows", [{**told, "minute": NOW_MS // 1000 - 600}])
             insert_into(ours, "minute_rows", [{**told, "minute": NOW_MS // 1000, "late": True}])
             insert_into(ours, "settled_minutes", [{**told, "minute": NOW_MS // 1000 - 6000}])
             ours.command(f"INSERT INTO rerates (advertiser, campaign) VALUES ('{advertiser}', 'spring')")
             ours.command(f"INSERT INTO sent_list VALUES ('{advertiser}', 'spring', {first}, 'who', 0, 0)")
-            terms = f"'1970-01-01', 0, 'UTC', 'cpm', 'unique', {first}, 'EUR', 0, NULL, NULL, 1"
-            ours.command(f"INSERT INTO terms_set VALUES ('{advertiser}', 'spring', {terms})")
+            for since, start_s, pricing in (("1970-01-01", 0, "cpm"), ("2026-09-21", TODAY_S, "cpc")):
+                terms = f"'{since}', {start_s}, 'UTC', '{pricing}', 'unique', {first}, 'EUR', 0, NULL, NULL, 1"
+                ours.command(f"INSERT INTO terms_set VALUES ('{advertiser}', 'spring', {terms})")
             day = f"'{advertiser}', 'spring', '2026-01-01'"
-            ours.command(f"INSERT INTO settled_days VALUES ({day}, '2026-01-01', 0, 'UTC', {first}, 2, 3, 4, {{}}, 5)")
+            counts = f"{first}, 2, 3, 4, 5, 6, 7, 8, {{}}, 9"
+            ours.command(f"INSERT INTO settled_days VALUES ({day}, '2026-01-01', 0, 'UTC', {counts})")
             ours.command(f"INSERT INTO settled_rules VALUES ({day}, 'rules of {advertiser}')")
             ours.command(f"INSERT INTO advertisers VALUES ('{advertiser}', 0)")
             ours.command(

@@ -1,33 +1,39 @@
 """A statement is what its raw log says, under any settings; no byte of it, of the log or of the key can be altered."""
 
+import collections
 import json
 import random
 import shutil
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from hashlib import sha256
 from io import BytesIO
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 import rfc8785
-from facts import client, insert, make_tables
-from miniature import Sent, count, enricher
+from facts import client, insert, insert_into, make_tables
+from miniature import Sent, Spool, count, enricher
 from processes import BROWSER
 from pypdf import PdfReader
 
 from audit.verify import verified
+from ingest import request
 from ingest.request import Request
-from ledger import statement_archive
+from ledger import money, statement_archive
 from ledger.campaign import Campaign
 from ledger.statement import DEFINITIONS, FORMAT, SETTINGS, correction, signed, statement
-from ledger.statement_counts import Period
+from ledger.statement_counts import Counter, Period
 from ledger.statement_pdf import pdf
+from ledger.statement_terms import lines, terms
+from ledger.terms import UNITS
 from pixeltally.errors import Refused
 from pixeltally.hit import IMAGE_KINDS
+from pixeltally.identity import hit_id
 from pixeltally.settings import Settings
 from pixeltally.statement_key import StatementKey
 from streams.rules import RULES
@@ -41,7 +47,15 @@ HIDDEN = {"PIXELTALLY_SECRET": "of the tests", "PIXELTALLY_TRUSTED_PROXIES": "12
 def traffic(draw, hits=350):
     """What two workers were asked, around the beginning of the day too; one is late for an hour."""
     now, sent = START - 3_600_000, []
-    held = []
+    held, clicks, spools = [], [], defaultdict(Spool)
+
+    def send(arrived, node, said):
+        sent.append(Sent(arrived, node, said))
+        for each in said:
+            seq = spools[node].append(request.encode(each))
+            if each.uri.startswith("/c/"):
+                clicks.append(hit_id(round(each.time * 1000), node, seq))
+
     for _ in range(hits):
         now += draw.choice([40, 500, 5000, 9000, 20_000, 61_000])
         node, campaign = draw.choice(["a", "a", "b"]), draw.choice(["spring", "spring", "spring", "autumn"])
@@ -62,6 +76,7 @@ def traffic(draw, hits=350):
                 f"order={draw.choice(['', 'A', 'B', 'C'])}",
                 draw.choice(["value=12.5", "value=1", ""]),
                 "currency=EUR",
+                f"pt_click={draw.choice(['', *clicks])}",
             ]
         elif chance < 0.2:
             path = draw.choice(["/p/UPPER/x/y.gif", "/p/proven/spring/banner.gif?e=melt", "/x"])
@@ -76,9 +91,10 @@ def traffic(draw, hits=350):
             held.append(said)
             continue
         if held and now > START + 10_800_000:
-            sent += [Sent(now + 30, "b", held[at : at + 9]) for at in range(0, len(held), 9)]
+            for at in range(0, len(held), 9):
+                send(now + 30, "b", held[at : at + 9])
             held = []
-        sent.append(Sent(now + draw.choice([5, 30, 700]), node, [said]))
+        send(now + draw.choice([5, 30, 700]), node, [said])
     return sent
 
 
@@ -96,14 +112,22 @@ def stated(root, settings, facts):
         if fact.order and first.ts < start <= fact.ts < end:
             earlier.add(sha256(fact.order.encode()).hexdigest())
     sold = [fact for fact in firsts.values() if start <= fact.ts < end]
-    day = counted(its) | {"conversions": worth(sold)}
+    reported = [fact for fact in its if fact.kind == "conversion"]
+    day = counted(its) | {"conversions": {"reported": len(reported)} | worth(sold)}
+    clicks = {fact.id: fact for fact in ours if fact.kind == "click"}
+    followed = [clicks[fact.click_id] for fact in sold if fact.click_id in clicks]
+    buyers = {(fact.click_id in clicks and clicks[fact.click_id].visitor) or fact.visitor for fact in sold}
     units = sorted({(fact.creative, fact.placement) for fact in its if fact.kind != "conversion"})
-    archive = statement_archive.part(root, PERIOD, statement_archive.memory_ms(settings))
-    unique, decimals = day["impressions"]["unique"], 2
-    line = {
-        "from": "2026-03-29", "to": "2026-03-29", "pricing": "cpm", "basis": "unique", "price": "10", "currency": "EUR",
-        "quantity": unique, "decimals": decimals, "amount": str((Decimal(unique) / 100).quantize(Decimal("0.01"))),
-    }  # fmt: skip
+    archive = statement_archive.part(
+        root, PERIOD, statement_archive.memory_ms(settings), [fact.ts for fact in followed]
+    )
+    owed = [
+        line(pricing, basis, day[what][name])
+        for pricing, what in (("cpm", "impressions"), ("cpc", "clicks"))
+        for basis, name in (("unique", "unique"), ("valid", "valid"), ("gross", "gross"))
+    ]
+    owed += [line("cpa", "unique", len(buyers - {0})), line("cpa", "valid", len(sold))]
+    owed += [line("cpa", "gross", len(reported))]
     return {
         "format": FORMAT, "advertiser": "proven", "campaign": "spring", "from": "2026-03-29", "to": "2026-03-29",
         "timezone": PERIOD.timezone, "start": start // 1000, "end": end // 1000, "preliminary": False,
@@ -113,7 +137,8 @@ def stated(root, settings, facts):
             | counted([fact for fact in its if (fact.creative, fact.placement) == unit])
             for unit in units
         ],
-        "earlier_orders": sorted(earlier), "terms": [], "lines": [line], "amounts": {"EUR": line["amount"]},
+        "earlier_orders": sorted(earlier), "terms": [], "lines": owed,
+        "amounts": {"EUR": str(sum(Decimal(each["amount"]) for each in owed))},
         "rules": [{"version": enricher(settings).version(), "hits": len(its)}],
         "completeness": {}, "corrects": None,
         "methodology": {
@@ -125,6 +150,15 @@ def stated(root, settings, facts):
     }  # fmt: skip
 
 
+def line(pricing, basis, quantity):
+    """What is owed for the day, by terms that were made up."""
+    amount = Decimal(quantity) * 10 / (1000 if pricing == "cpm" else 1)
+    return {
+        "from": "2026-03-29", "to": "2026-03-29", "pricing": pricing, "basis": basis, "price": "10", "currency": "EUR",
+        "quantity": quantity, "decimals": 2, "amount": str(amount.quantize(Decimal("0.01"))),
+    }  # fmt: skip
+
+
 def test_clickhouse_states_what_the_facts_are(tmp_path, clickhouse):
     root, ours, campaign = tmp_path / "archive", None, Campaign("proven", "spring")
     settings = Settings.from_env({**HIDDEN, "PIXELTALLY_DATA": str(tmp_path), "PIXELTALLY_ARCHIVE": str(root)})
@@ -133,7 +167,7 @@ def test_clickhouse_states_what_the_facts_are(tmp_path, clickhouse):
     insert(clickhouse, "facts_in", [msgspec.to_builtins(fact) for fact in facts])
     ours = client(clickhouse)
     for since, price in (("1970-01-01", 10), ("2026-03-29", 20), ("2026-03-30", 99)):
-        agree(ours, campaign, date.fromisoformat(since), Decimal(price))
+        agree(ours, campaign, since, price)
 
     def made(first, corrects=None):
         return statement(settings, ours, campaign, (first, PERIOD.last), corrects)
@@ -153,6 +187,16 @@ def test_clickhouse_states_what_the_facts_are(tmp_path, clickhouse):
     assert [line["quantity"] for line in two["lines"]] == [len(before), len(after - before)]
     assert [line["price"] for line in two["lines"]] == ["10", "20"]
     assert proven(two)
+    expect_the_same_as_the_invoice(ours, campaign, facts)
+    agree(ours, campaign, "1970-01-01", 10, ("cpa", "unique"))
+    agree(ours, campaign, "2026-03-29", 20, ("cpa", "unique"))
+    three = made(PERIOD.first)
+    [one_line], [expected_line] = three["lines"], [each for each in expected["lines"] if of(each) == ("cpa", "unique")]
+    assert one_line["quantity"] == expected_line["quantity"] > 0
+    assert proven(three)
+    forged = one_line | {"quantity": 9, "amount": "180.00"}
+    assert not proven(three | {"lines": [forged], "amounts": {"EUR": "180.00"}})
+    write(tmp_path / "statement.json", settings, two)
     corrects = correction(tmp_path / "statement.json", "the price")
     assert made(PERIOD.first, corrects)["corrects"] == {
         "statement": sha256(rfc8785.dumps(two)).hexdigest(),
@@ -165,12 +209,40 @@ def test_clickhouse_states_what_the_facts_are(tmp_path, clickhouse):
         statement(settings, ours, Campaign("proven", "nothing"), (PERIOD.first, PERIOD.last), None)
 
 
-def agree(ours, campaign, since, price):
-    """Set terms: a thousand unique IPs, by days of Berlin."""
-    row = campaign._asdict() | {"since": since, "starts": datetime(since.year, since.month, since.day, tzinfo=UTC)}
-    row |= {"timezone": PERIOD.timezone, "pricing": "cpm", "basis": "unique", "price": price, "currency": "EUR"}
-    row |= {"set_at": datetime.now(UTC)}
+def expect_the_same_as_the_invoice(ours, campaign, facts):
+    """Of every way of paying, in a month whose terms change: what its lines sum up."""
+    names = ("advertiser", "campaign", "creative", "placement")
+    minute = {"partition": 0, "version": 1, "late": True}  # so it is counted from facts
+    places = {(fact.ts // 60_000 * 60, *(getattr(fact, name) for name in names)) for fact in facts}
+    insert_into(ours, "minute_rows", [dict(zip(("minute", *names), each, strict=True)) | minute for each in places])
+    month = Period(date(2026, 3, 1), date(2026, 3, 31), PERIOD.timezone)
+    counter = Counter(ours, campaign, month)
+    days = counter.days()
+    for what in UNITS:
+        agree(ours, campaign, "1970-01-01", 10, what)
+        agree(ours, campaign, "2026-03-29", 20, what)
+        stated = lines(terms(ours, campaign, *month[:2]), counter, days, month)
+        charged = ours.query(
+            "SELECT sum(quantity), sum(spent) FROM charges WHERE (advertiser, campaign) = ('proven', 'spring')"
+            f" AND month = '{month.first}' GROUP BY starts ORDER BY starts"
+        ).result_rows
+        assert [(each["quantity"], each["amount"]) for each in stated] == [
+            (quantity, str(money.rounded(spent, "EUR"))) for quantity, spent in charged
+        ], what
+        assert len(stated) == 2
+
+
+def agree(ours, campaign, since, price, what=("cpm", "unique")):
+    """Set terms, by days of Berlin."""
+    starts = datetime.fromisoformat(since).replace(tzinfo=UTC if since < "2000" else ZoneInfo(PERIOD.timezone))
+    row = campaign._asdict() | {"since": date.fromisoformat(since), "starts": starts}
+    row |= {"timezone": PERIOD.timezone, "pricing": what[0], "basis": what[1], "price": Decimal(price)}
+    row |= {"currency": "EUR", "set_at": datetime.now(UTC)}
     ours.insert("terms_set", [[*row.values()]], column_names=[*row])
+
+
+def of(line):
+    return line["pricing"], line["basis"]
 
 
 def is_ours(fact):
@@ -189,12 +261,11 @@ def counted(facts):
     ):
         found[what] = {
             "gross": len(its),
-            "invalid": dict(Counter(fact.verdict for fact in its if fact.verdict != "valid")),
+            "invalid": dict(collections.Counter(fact.verdict for fact in its if fact.verdict != "valid")),
             "duplicates": sum(fact.duplicate for fact in its),
             "valid": sum(map(counts, its)),
+            "unique": len({fact.visitor for fact in its if fact.verdict == "valid"} - {0}),
         }
-    valid = {fact.visitor for fact in facts if fact.kind in IMAGE_KINDS and fact.verdict == "valid"}
-    found["impressions"]["unique"] = len(valid - {0})
     found["clicks"]["attributed"] = sum(
         counts(fact) and bool(fact.impression_id) for fact in facts if fact.kind == "click"
     )
@@ -226,7 +297,7 @@ def test_the_raw_log_says_what_the_statement_says(tmp_path, environ):
     settings = Settings.from_env({**HIDDEN, **environ, "PIXELTALLY_DATA": str(tmp_path)})
     draw = random.Random(str(environ))
     content = stated(tmp_path / "archive", settings, count(tmp_path / "archive", settings, traffic(draw)))
-    assert content["total"]["impressions"]["duplicates"] > 3
+    assert content["total"]["impressions"]["duplicates"] > 2
     assert content["total"]["clicks"]["attributed"] > 1
     found = verified(write(tmp_path / "statement.json", settings, content), tmp_path / "archive", "")
     assert found.problems == []
@@ -309,7 +380,7 @@ def test_blocks_in_another_order_are_told(proven, tmp_path):
 
 def test_what_the_log_does_not_hold_cannot_be_stated(proven, tmp_path):
     settings, content, _, archive = proven
-    other = json.loads(json.dumps(content))
+    other = json.loads(json.dumps(content | {"lines": [], "amounts": {}}))
     for part in (other["total"], other["days"][0], other["units"][0]):
         part["impressions"]["gross"] += 1
         part["impressions"]["valid"] += 1

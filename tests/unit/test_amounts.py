@@ -67,11 +67,19 @@ def test_what_is_no_currency_is_refused(currency):
 
 def test_what_is_not_said_stays_as_it_was():
     assert changed(CPM, {"price": Decimal("12.5")}) == Terms("cpm", "unique", Decimal("12.5"), "USD", "Europe/Berlin")
-    assert changed(CPM, {"pricing": "cpc"}) == Terms("cpc", "valid", Decimal("10"), "USD", "Europe/Berlin")
     planned = {"budget": Decimal(5), "plan_start": date(2026, 11, 1), "plan_end": date(2026, 11, 30)}
     with_plan = changed(CPM, planned)
     assert changed(with_plan, {"currency": "EUR"}).plan_end == date(2026, 11, 30)
     assert changed(with_plan, {"budget": Decimal(0)}) == CPM
+
+
+@pytest.mark.parametrize("pricing", ["cpc", "cpa"])
+def test_clicks_and_conversions_are_paid_by_the_valid_ones_unless_said(pricing):
+    assert changed(CPM, {"pricing": pricing}) == Terms(pricing, "valid", Decimal("10"), "USD", "Europe/Berlin")
+    gross = changed(CPM, {"pricing": pricing, "basis": "gross"})
+    assert gross == Terms(pricing, "gross", Decimal("10"), "USD", "Europe/Berlin")
+    assert changed(gross, {"pricing": pricing, "price": Decimal(9)}).basis == "gross"
+    assert changed(gross, {"pricing": {"cpc": "cpa", "cpa": "cpc"}[pricing]}).basis == "valid"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +88,6 @@ def test_what_is_not_said_stays_as_it_was():
         (None, {"price": Decimal(1)}, "say all"),
         (None, {"pricing": "cpm", "price": Decimal(1), "currency": "EUR"}, "say which"),
         (Terms("cpc", "valid", Decimal(1), "EUR"), {"pricing": "cpm"}, "say which"),
-        (CPM, {"pricing": "cpa", "basis": "unique"}, "cpa is paid by conversions: leave --basis out"),
         (CPM, {"currency": "BTC"}, "no currency"),
         (CPM, {"budget": Decimal(1)}, "say --start and --end"),
         (CPM, {"budget": Decimal(1), "plan_start": date(2026, 2, 2), "plan_end": date(2026, 2, 1)}, "say --start"),

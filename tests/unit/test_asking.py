@@ -14,11 +14,12 @@ from pixeltally.settings import Settings
 
 SAME = ("ts", "kind", "advertiser", "campaign", "creative", "placement", "ip", "user_agent", "purpose")
 SAME += ("order", "value", "currency")
+NODE, SEQ = "node", 7 << 40 | 7
 
 
 def hit(settings, line):
     try:
-        return packing.judgement(settings)(line, "node", 7)
+        return packing.judgement(settings)(line, NODE, SEQ)
     except Uncountable:
         return None
 
@@ -43,7 +44,7 @@ def test_both_read_the_same_requests_of_the_same_visitors(said, environ):
     read = asking.reader({name: settings.text(name) for name in READ_BY})
     lines = [request.encode(each) for each in said]
     if environ["PIXELTALLY_STORE_IP"] != "full" or environ["PIXELTALLY_GPC"] == "anonymous":
-        lines = [reducer(settings)(line, "node", 7) for line in lines]
+        lines = [reducer(settings)(line, NODE, SEQ) for line in lines]
     hits, asked = [hit(settings, line) for line in lines], [read(line) for line in lines]
     for ours, theirs in zip(hits, asked, strict=True):
         assert (ours is None) == (theirs is None)
@@ -51,6 +52,8 @@ def test_both_read_the_same_requests_of_the_same_visitors(said, environ):
             fields = msgspec.structs.asdict(ours)
             assert {name: fields[name] for name in SAME} == {name: getattr(theirs, name) for name in SAME}
             assert (ours.visitor == 0) == (theirs.who == asking.NOBODY)
+            assert asking.click_id(theirs.ts, NODE, SEQ) == ours.id
+            assert theirs.click == ours.click_id
     pairs = [(ours.visitor, theirs.who) for ours, theirs in zip(hits, asked, strict=True) if ours and theirs]
     assert len({visitor for visitor, _ in pairs}) == len({who for _, who in pairs}) == len(set(pairs))
 
@@ -62,7 +65,8 @@ def test_a_hit_without_a_line_is_the_same_visitor(said, environ):
     line = request.encode(said)
     ours, theirs = hit(settings, line), asking.reader(by)(line)
     if ours is not None and theirs is not None and environ["PIXELTALLY_STORE_IP"] == "full":
-        assert asking.of_hit(msgspec.json.decode(msgspec.json.encode(ours)), by) == theirs
+        click = ours.id if ours.kind == "click" else ours.click_id
+        assert asking.of_hit(msgspec.json.decode(msgspec.json.encode(ours)), by) == theirs._replace(click=click)
 
 
 @given(st.binary(max_size=60))
