@@ -35,7 +35,7 @@ TABLES = {
 }
 
 #: A batch is inserted when it is so large or so old.
-BATCH_LINES = 50_000
+BATCH_LINES = 100_000
 BATCH_S = 0.5
 
 _RETRY_S = 0.5
@@ -51,11 +51,14 @@ _ROW_ERRORS = (
 )
 
 
+Lines = tuple[str, bytes]  #: one or more, and where they stand
+
+
 class Batch:
-    """Lines by topic, each with its place, and the offsets that follow them."""
+    """Messages' lines by topic, and the offsets that follow them."""
 
     def __init__(self) -> None:
-        self.lines: dict[str, list[tuple[str, bytes]]] = {topic: [] for topic in TABLES}
+        self.lines: dict[str, list[Lines]] = {topic: [] for topic in TABLES}
         self.offsets: dict[tuple[str, int], int] = {}
         self.size = 0
         self.began = time.monotonic()
@@ -63,11 +66,9 @@ class Batch:
     def add(self, message: Message) -> None:
         """Take a message's lines."""
         topic, partition, offset = topics.place(message)
-        lines = self.lines[topic]
-        for number, line in enumerate((message.value() or b"").split(b"\n")):
-            if line:
-                lines.append((f"{topic}/{partition}@{offset}#{number}", line))
-                self.size += 1
+        if value := message.value():
+            self.lines[topic].append((f"{topic}/{partition}@{offset}", value))
+            self.size += value.count(b"\n") + 1
         self.offsets[topic, partition] = offset + 1
 
     def is_due(self) -> bool:
@@ -143,17 +144,17 @@ class Sink:
             log.warning("Kafka took no commit, trying again with the next batch: %s", error.args[0].str())
             self._batch.offsets = offsets
 
-    def _insert(self, table: str, lines: list[tuple[str, bytes]]) -> None:
+    def _insert(self, table: str, lines: list[Lines]) -> None:
         """Insert lines; what ClickHouse refuses for its content is halved until the bad line is alone."""
         while True:
             try:
-                block = b"\n".join(line for _, line in lines)
+                block = b"\n".join(each for _, each in lines)
                 # What a batch holds twice is merged later, or by FINAL, as what two batches hold.
                 with metrics.SINK_INSERT.labels(table).time():
                     self._client.raw_insert(
                         table, insert_block=block, fmt="JSONEachRow", settings={"optimize_on_insert": 0}
                     )
-                metrics.SINK_ROWS.labels(table).inc(len(lines))
+                metrics.SINK_ROWS.labels(table).inc(block.count(b"\n") + 1)
                 return
             except OperationalError as error:
                 log.warning("ClickHouse is away, waiting: %s", error)
@@ -163,6 +164,8 @@ class Sink:
                     log.warning("ClickHouse refuses, trying again: %s", error)
                     self._wait()
                     continue
+                if len(lines) == 1:
+                    lines = _apart(*lines[0])
                 if len(lines) == 1:
                     self._bury(*lines[0], str(error))
                     return
@@ -186,6 +189,13 @@ class Sink:
         self._producer.produce(topics.DEAD, msgspec.json.encode(dead), partition=0)
         if self._producer.flush(30):
             raise KafkaException(f"{place} could not be handed to {topics.DEAD}")
+
+
+def _apart(place: str, lines: bytes) -> list[Lines]:
+    """A message's lines, each with its own place."""
+    if "#" in place:
+        return [(place, lines)]
+    return [(f"{place}#{number}", line) for number, line in enumerate(lines.split(b"\n")) if line]
 
 
 def run(settings: Settings) -> None:
