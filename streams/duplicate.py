@@ -17,7 +17,7 @@ import numpy as np
 
 from streams.compiled import Array, compiled, inlined
 from streams.hits import Hits
-from streams.table import Table, enter, find
+from streams.table import Table, bring_slot_near, enter, find
 from streams.visits import OLDER
 
 #: A pixel's columns: the time of the request that was counted last, and whether there were others.
@@ -93,11 +93,23 @@ def _count(rows: Array, row: int, slots: Array, others: Array, size: Array, ts: 
     rows[row, LAST] = ts
 
 
+@inlined
+def _bring_near(pixels: Array, times: Array, window_ms: int, rows: Array, slots: Array) -> None:
+    """Have the processor fetch what `_is_near` will look at beside the pixels' rows."""
+    for index in range(pixels.size):
+        row = pixels[index]
+        if row >= 0 and rows[row, MANY] != 0:
+            place = times[index] // window_ms
+            for near in range(place - 1, place + 2):
+                bring_slot_near(slots, row, near)
+
+
 @compiled
 def _mark(
     pixels: Array, times: Array, verdicts: Array, window_ms: int, rows: Array, old_rows: Array,
     slots: Array, others: Array, size: Array, old_slots: Array, old_others: Array, result: Array,
 ) -> None:  # fmt: skip
+    _bring_near(pixels, times, window_ms, rows, slots)
     for index in range(pixels.size):
         row, ts = pixels[index], times[index]
         if row < 0 or verdicts[index] != 0:

@@ -107,10 +107,16 @@ def enter(slots: Array, rows: Array, size: Array, key_a: int, key_b: int) -> Num
 
 
 @inlined
+def bring_slot_near(slots: Array, key_a: int, key_b: int) -> None:
+    """As `bring_near`, for one key and no row."""
+    prefetch(slots, _slot(slots, key_a, key_b))
+
+
+@inlined
 def bring_near(slots: Array, rows: Array, keys_a: Array, keys_b: Array) -> None:
     """Have the processor fetch rows that are asked for next: it waits for many at once no longer than for one."""
     for index in range(keys_a.size):
-        prefetch(slots, _slot(slots, keys_a[index], keys_b[index]))
+        bring_slot_near(slots, keys_a[index], keys_b[index])
     for index in range(keys_a.size):
         row = np.int64(slots[_slot(slots, keys_a[index], keys_b[index])]) - 1
         if row >= 0:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streams.columns import id_text
-from streams.compiled import Array, compiled
+from streams.compiled import Array, compiled, prefetch
 from streams.memory import Memory
 from streams.visits import OLDER, Visits
 
@@ -134,6 +134,9 @@ def _lead(
     leaders: Array, count: int, late: Array,
 ) -> tuple[int, bool]:  # fmt: skip
     any_late = False
+    for index in range(keys.size):
+        if keys[index] >= 0 and rows[keys[index], NEWEST] != 0:
+            prefetch(leaders, rows[keys[index], NEWEST] - 1)
     for index in range(keys.size):
         key, ts = keys[index], times[index]
         late[index] = False
