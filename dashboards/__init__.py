@@ -1,1 +1,1 @@
-"""What people look at: the live page (and, later, Grafana's boards)."""
+"""What people look at: boards, in Grafana and on the live page."""

@@ -6,16 +6,42 @@ from pixeltally.command import command
 from pixeltally.settings import Settings
 
 
-@command()
-def live(settings: Settings) -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def live(context: click.Context) -> None:
     """Serve the live page.
 
     \b
     Example: PIXELTALLY_LIVE_PORT=8090 pixeltally live
     """
-    from dashboards import live as page
+    if context.invoked_subcommand is None:
+        context.invoke(_serve)
 
-    page.run(settings)
+
+@command()
+def _serve(settings: Settings) -> None:
+    from dashboards.live import server
+
+    server.run(settings)
+
+
+@command(
+    click.argument("advertiser"),
+    click.option("--days", type=click.IntRange(1, 3650), default=30, show_default=True, help="How long it is valid."),
+    of=live,
+)
+def live_link(settings: Settings, advertiser: str, days: int) -> None:
+    """Print an address that shows one advertiser's boards, and no other's, to whoever has it.
+
+    \b
+    It is signed: nobody can change the advertiser or the day that it ends. Rotating the keys ends it, too, after
+    PIXELTALLY_KEY_GRACE_DAYS.
+    Example: pixeltally live link acme --days 7
+    """
+    from dashboards.live.access import link
+    from pixeltally.tags import advertiser_name
+
+    click.echo(link(settings, advertiser_name(advertiser), days))
 
 
 @command(click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing."))

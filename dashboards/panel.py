@@ -1,10 +1,11 @@
-"""What a panel is: one question, and the shape of its answer. The live page and Grafana's boards are made of them."""
+"""What a panel is: one question, and the shape of its answer. Grafana's boards and the live page are made of them."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-Unit = Literal["count", "number", "ratio", "time", "day", "seconds", "per_second", "text"]
-Picture = Literal["stat", "series", "bars", "table", "map"]
+#: `change` is a ratio against the period before; in a stat it belongs to the figure before it.
+Unit = Literal["count", "number", "ratio", "change", "time", "day", "seconds", "per_second", "text"]
+Picture = Literal["stat", "series", "bars", "funnel", "table", "heat", "map"]
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ class Column:
 class Panel:
     """One question and the shape of its answer.
 
-    A `stat` answers one row, each column a key figure; a `series` moments first, then numbers; `bars` and a `table`
-    ranked rows, their names first; a `map` one row a country (ISO 3166-1 alpha-2), the number last.
+    A `stat` answers one row, each column a key figure; a `series` moments first, then numbers (or a text and a number,
+    stacked); `bars` and a `table` ranked rows, their names first; a `funnel` steps, each a part of the one before; a
+    `heat` rows of numbers that shade; a `map` one row a country (ISO 3166-1 alpha-2), the number last.
     """
 
     id: str
@@ -36,3 +38,9 @@ class Panel:
     picture: Picture
     columns: tuple[Column, ...]
     sql: str
+    whole: bool = False  #: of a series: what a moment's row says depends on other moments of the range, too
+
+    @property
+    def shown(self) -> tuple[Column, ...]:
+        """The columns that are looked at."""
+        return tuple(column for column in self.columns if column.shown)

@@ -74,6 +74,12 @@ def _ipv6_prefix(text: str) -> int:
     return prefix
 
 
+def _token(text: str) -> str:
+    if text and len(text) < 16:
+        raise ValueError("must have at least 16 letters")
+    return text
+
+
 def _keys(text: str) -> str:
     parse(text)
     return text
@@ -107,6 +113,14 @@ class Settings:
     )
     public_url: str = _setting("", "address that the world reaches ingest at, for tags; unset: host and port")
     live_port: int = _setting("8090", "port of the live page", _port)
+    live_url: str = _setting("", "address that people reach the live page at, for links; unset: host and port")
+    live_token: str = _setting(
+        "",
+        "lets into the live page, 16 letters or more; unset: none is needed on a loopback address, elsewhere one is"
+        " made in the data folder (mode 600)",
+        _token,
+        secret=True,
+    )
     kafka: str = _setting("", "Kafka's bootstrap servers; unset: `up` starts one")
     kafka_port: int = _setting("9092", "port of the Kafka that `up` starts", _port)
     streams_metrics_port: int = _setting("0", "port of a streams worker's Prometheus metrics; 0: none", _natural)
@@ -192,6 +206,11 @@ class Settings:
     def public(self) -> str:
         """The address that tags point to."""
         return self.public_url.rstrip("/") or f"http://{self.reachable_host}:{self.ingest_port}"
+
+    @property
+    def live(self) -> str:
+        """The address of the live page."""
+        return self.live_url.rstrip("/") or f"http://{self.reachable_host}:{self.live_port}"
 
     @property
     def images(self) -> Path:

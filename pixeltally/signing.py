@@ -5,11 +5,18 @@ A signature names the key that made it, `id.mac`, so that it stays valid after a
 """
 
 import hmac
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from hashlib import sha256
 
+from pixeltally.hit import NAME_PATTERN
 from pixeltally.keys import Key
+
+_VIEW_LINK = re.compile(
+    rf"(?P<advertiser>{NAME_PATTERN})~(?P<until>[1-9][0-9]{{0,15}})~(?P<id>[a-z0-9]{{1,16}})\.(?P<mac>[A-Za-z0-9_-]{{43}})",
+    re.ASCII,
+)
 
 
 def sign(key: Key, unit_path: str, target: str) -> str:
@@ -47,6 +54,22 @@ def password(key: Key, advertiser: str) -> str:
     return _mac(key, f"clickhouse password\n{advertiser}", 32)
 
 
+def view_link(key: Key, advertiser: str, until_s: int) -> str:
+    """What shows one advertiser's boards on the live page until then (epoch seconds): `advertiser~until~id.mac`."""
+    return f"{advertiser}~{until_s}~{key.id}.{_view_mac(key, advertiser, until_s)}"
+
+
+def viewer(keys: Iterable[Key], text: str, now_s: float) -> tuple[str, int] | None:
+    """(advertiser, until) of a link that one of the keys made and that hasn't expired; compared in constant time."""
+    match = _VIEW_LINK.fullmatch(text)
+    if match is None or int(match["until"]) <= now_s:
+        return None
+    advertiser, until_s = match["advertiser"], int(match["until"])
+    named = (key for key in keys if key.id == match["id"])
+    is_ours = any(_same(_view_mac(key, advertiser, until_s), match["mac"]) for key in named)
+    return (advertiser, until_s) if is_ours else None
+
+
 def _click_mac(key: Key, unit_path: str, target: str) -> str:
     return _mac(key, f"{unit_path}\n{target}", 16)
 
@@ -54,6 +77,10 @@ def _click_mac(key: Key, unit_path: str, target: str) -> str:
 def _token_mac(key: Key, advertiser: str) -> str:
     # No ad unit's name begins like this: a click's signature can't pass for a token.
     return _mac(key, f"conversion token\n{advertiser}", 32)
+
+
+def _view_mac(key: Key, advertiser: str, until_s: int) -> str:
+    return _mac(key, f"live view\n{advertiser}\n{until_s}", 32)
 
 
 def _mac(key: Key, message: str, size_bytes: int) -> str:

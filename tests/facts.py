@@ -48,3 +48,24 @@ def make_tables(url: str) -> None:
     """Bring the schema up to date, as the sink does when it starts."""
     client(url, "default").command(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Atomic")
     migrate(client(url))
+
+
+def minute_rows(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What streams count of them: windows of a minute."""
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for each in facts:
+        unit = (
+            each["ts"] // 60_000 * 60,
+            *(each[name] for name in ("advertiser", "campaign", "creative", "placement")),
+        )
+        row = rows.setdefault(
+            unit, dict.fromkeys(("gross", "invalid", "duplicates", "valid", "clicks", "conversions"), 0)
+        )
+        counted = each["verdict"] == "valid" and not each["duplicate"]
+        if each["kind"] in ("impression", "open", "view"):
+            row["gross"] += 1
+            row["duplicates" if each["duplicate"] else "valid" if counted else "invalid"] += 1
+        elif counted:
+            row[f"{each['kind']}s"] += 1
+    names = ("minute", "advertiser", "campaign", "creative", "placement")
+    return [dict(zip(names, unit, strict=True)) | row | {"version": 1} for unit, row in rows.items()]

@@ -1,7 +1,8 @@
 """What a board is, and the pieces of SQL that boards share.
 
 Ratios are sums ÷ sums over the rows they speak of, and uniques are counted over exactly these: neither is ever an
-average or a sum of finer ones.
+average or a sum of finer ones. SQL reads the contract's views and takes range and choice from macros and variables of
+Grafana and its plugin; :mod:`dashboards.macros` puts in for the live page what they put in.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Literal
 from dashboards.panel import Panel
 
 Scope = Literal["advertiser", "campaign", "creative"]
+SCOPES: tuple[Scope, ...] = ("advertiser", "campaign", "creative")
 
 #: A hit that counts.
 COUNTED = "verdict = 'valid' AND NOT duplicate"
@@ -19,19 +21,49 @@ UNIQUES = "uniqExactIf(visitor, verdict = 'valid' AND visitor != 0)"
 #: The viewer's time zone. Grafana says `utc` where ClickHouse knows UTC.
 ZONE = "if('${__timezone}' = 'utc', 'UTC', '${__timezone}')"
 
-_CHOSEN = {scope: f"{scope} IN (${{{scope}:singlequote}})" for scope in ("advertiser", "campaign", "creative")}
+_CHOSEN = {scope: f"{scope} IN (${{{scope}:singlequote}})" for scope in SCOPES}
 #: What the board's variables choose, for a WHERE.
 OF_CAMPAIGN = f"{_CHOSEN['advertiser']} AND {_CHOSEN['campaign']}"
 OF_CREATIVE = f"{OF_CAMPAIGN} AND {_CHOSEN['creative']}"
 
+#: Behind ORDER BY: a moment without hits is one with none, not one that is left out.
+FILL = (
+    "WITH FILL FROM toStartOfInterval($__fromTime, INTERVAL $__interval_s second) TO $__toTime"
+    " STEP INTERVAL $__interval_s second"
+)
+
 
 @dataclass(frozen=True)
 class Place:
-    """A panel's size on the board: Grafana's grid is 24 wide, a row of it 30 pixels high."""
+    """A panel's size on the board: 24 columns wide is the whole board, a row is 30 pixels high."""
 
     panel: Panel
     width: int
     height: int = 8
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What all of a board's series are marked with: SQL that answers `time`, `timeEnd` (or NULL) and `text`."""
+
+    name: str
+    sql: str
+
+
+#: Minutes without any hit: an outage, or a quiet night.
+GAPS = Annotation(
+    "Gaps",
+    """
+SELECT minute + 60 AS time, next AS timeEnd, 'No hits' AS text
+FROM
+(
+    SELECT minute, leadInFrame(minute) OVER (ORDER BY minute ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS next
+    FROM (SELECT DISTINCT minute FROM minutes WHERE $__timeFilter(minute))
+)
+WHERE next > minute + 660
+ORDER BY time
+""",
+)
 
 
 @dataclass(frozen=True)
@@ -43,5 +75,20 @@ class Board:
     description: str
     places: tuple[Place, ...]
     scope: tuple[Scope, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
     refresh: str = "1m"
     since: str = "now-24h"
+
+    @property
+    def panels(self) -> tuple[Panel, ...]:
+        """The panels alone."""
+        return tuple(place.panel for place in self.places)
+
+
+def choices(scope: tuple[Scope, ...], place: int) -> str:
+    """SQL that answers what can be chosen at `place` of a scope, among what the choices before it leave."""
+    before = "".join(f" AND {_CHOSEN[each]}" for each in scope[:place])
+    return (
+        f"SELECT DISTINCT {scope[place]} FROM minutes"
+        f" WHERE $__timeFilter(minute) AND NOT startsWith(advertiser, '~'){before} ORDER BY {scope[place]}"
+    )

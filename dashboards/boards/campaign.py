@@ -38,7 +38,7 @@ DAYS = Panel(
     description="Days of the time zone that the board is shown in. Unique IPs are distinct within the day.",
     picture="series",
     columns=(
-        Column("day", "Day", "time"),
+        Column("day", "Day", "day"),
         Column("impressions", "Impressions"),
         Column("uniques", "Unique IPs"),
         Column("frequency", "Frequency", "number"),
@@ -80,7 +80,7 @@ UNITS = Panel(
     description="By impressions. One visitor may count in several ad units. A click on a name narrows the board.",
     picture="table",
     columns=(
-        Column("advertiser", "Advertiser", "text"),
+        Column("advertiser", "Advertiser", "text", link="pixeltally-campaign"),
         Column("campaign", "Campaign", "text", link="pixeltally-campaign"),
         Column("creative", "Creative", "text", link="pixeltally-campaign"),
         Column("placement", "Placement", "text"),
@@ -154,7 +154,7 @@ WEEK = Panel(
     id="campaign-week",
     title="Hour by weekday",
     description="Impressions by hour of the day, in the time zone that the board is shown in.",
-    picture="table",
+    picture="heat",
     columns=(
         Column("weekday", "Weekday", "text"),
         *(Column(f"h{hour:02}", f"{hour:02}", shaded=True) for hour in _HOURS),
@@ -179,37 +179,46 @@ FUNNEL = Panel(
     title="Funnel",
     description="Visitors who saw the campaign, clicked, and converted. Conversions count whose click is"
     " known or whose visitor was seen.",
-    picture="bars",
+    picture="funnel",
     columns=(Column("step", "Step", "text"), Column("visitors", "Visitors")),
     sql=f"""
 WITH
-    seen AS
-    (
-        SELECT DISTINCT advertiser, campaign, visitor FROM impressions
-        WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND verdict = 'valid' AND visitor != 0
-    ),
     clicked AS
     (
         SELECT advertiser, campaign, visitor, id FROM clicks
         WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND verdict = 'valid' AND visitor != 0
+    ),
+    steps AS
+    (
+        SELECT advertiser, campaign, visitor, 1 AS step FROM impressions
+        WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND verdict = 'valid' AND visitor != 0
+        UNION ALL
+        SELECT advertiser, campaign, visitor, 2 FROM clicked
+        UNION ALL
+        SELECT o.advertiser, o.campaign, if(c.visitor = 0, o.visitor, c.visitor), if(c.visitor = 0, 3, 4)
+        FROM
+        (
+            SELECT advertiser, campaign, visitor, click_id FROM conversions
+            WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND {COUNTED}
+        ) AS o
+        LEFT ANY JOIN clicked AS c ON c.id = o.click_id AND c.advertiser = o.advertiser AND c.campaign = o.campaign
     )
-SELECT step, visitors
+SELECT each.1 AS step, each.2 AS visitors
 FROM
 (
-    SELECT 1 AS place, 'Seen' AS step, count() AS visitors FROM seen
-    UNION ALL
-    SELECT 2, 'Clicked', uniqExact(advertiser, campaign, visitor) FROM clicked
-    UNION ALL
-    SELECT 3, 'Converted', uniqExact(o.advertiser, o.campaign, if(c.visitor = 0, o.visitor, c.visitor))
+    SELECT
+        countIf(has_seen) AS seen, countIf(has_clicked) AS clicked,
+        countIf(has_seen AND is_order OR is_clicks_order) AS converted
     FROM
     (
-        SELECT advertiser, campaign, visitor, click_id FROM conversions
-        WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND {COUNTED}
-    ) AS o
-    LEFT ANY JOIN clicked AS c ON c.id = o.click_id AND c.advertiser = o.advertiser AND c.campaign = o.campaign
-    WHERE c.visitor != 0 OR (o.advertiser, o.campaign, o.visitor) IN seen
+        SELECT
+            max(step = 1) AS has_seen, max(step = 2) AS has_clicked, max(step = 3) AS is_order,
+            max(step = 4) AS is_clicks_order
+        FROM steps
+        GROUP BY advertiser, campaign, visitor
+    )
 )
-ORDER BY place
+ARRAY JOIN [('Seen', seen), ('Clicked', clicked), ('Converted', converted)] AS each
 """,
 )
 
@@ -222,8 +231,8 @@ BOARD = Board(
         Place(DAYS, 14),
         Place(FREQUENCY, 10),
         Place(UNITS, 24, 10),
-        Place(COUNTRIES, 12, 11),
-        Place(PROVIDERS, 12, 11),
+        Place(COUNTRIES, 15, 11),
+        Place(PROVIDERS, 9, 11),
         Place(WEEK, 24, 9),
         Place(DEVICES, 12),
         Place(FUNNEL, 12),

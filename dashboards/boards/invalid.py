@@ -1,6 +1,6 @@
 """Invalid traffic: what was not counted, why, and whom it came from."""
 
-from dashboards.boards.board import COUNTED, OF_CAMPAIGN, Board, Place
+from dashboards.boards.board import COUNTED, FILL, OF_CAMPAIGN, Board, Place
 from dashboards.panel import Column, Panel
 
 KEY_FIGURES = Panel(
@@ -65,7 +65,7 @@ SELECT
 FROM minutes
 WHERE $__timeFilter(minute) AND {OF_CAMPAIGN}
 GROUP BY time
-ORDER BY time
+ORDER BY time {FILL}
 """,
 )
 
@@ -90,8 +90,8 @@ PROVIDERS = Panel(
     description="Internet providers with the most invalid requests and duplicates, from 10 of them on.",
     picture="table",
     columns=(
-        Column("asn", "AS", "text"),
         Column("isp", "Provider", "text"),
+        Column("asn", "AS", "text"),
         Column("requests", "Requests"),
         Column("invalid", "Invalid", shaded=True),
         Column("invalid_share", "Invalid share", "ratio", warn=0.2, alarm=0.5),
@@ -102,7 +102,7 @@ PROVIDERS = Panel(
     ),
     sql=f"""
 SELECT
-    toString(asn) AS asn, if(isp = '', 'unknown', isp) AS isp,
+    if(isp = '', 'unknown', isp) AS isp, toString(asn) AS asn,
     countIf(kind != 'click') AS requests,
     countIf(kind != 'click' AND verdict != 'valid' AND NOT duplicate) AS invalid,
     invalid / nullIf(requests, 0) AS invalid_share,
@@ -140,11 +140,14 @@ SELECT
     replaceOne(toString(ip), '::ffff:', '') AS address, countIf(duplicate) AS duplicates, count() AS requests,
     uniqExact(advertiser, campaign, creative, placement) AS units, max(ts) AS last
 FROM impressions
-WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND ip != toIPv6('::')
+WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND ip IN
+(
+    SELECT ip FROM impressions WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND ip != toIPv6('::')
+    GROUP BY ip HAVING countIf(duplicate) > 0
+    ORDER BY countIf(duplicate) DESC, count() DESC, ip LIMIT 50
+)
 GROUP BY ip
-HAVING duplicates > 0
 ORDER BY duplicates DESC, requests DESC, ip
-LIMIT 50
 """,
 )
 

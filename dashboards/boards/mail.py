@@ -1,7 +1,9 @@
 """E-mail: who opened, as far as an open proves anything, who clicked and who completed."""
 
-from dashboards.boards.board import COUNTED, OF_CAMPAIGN, Board, Place
+from dashboards.boards.board import COUNTED, FILL, OF_CAMPAIGN, Board, Place
 from dashboards.panel import Column, Panel
+
+_OPENS = f"kind = 'open' AND $__timeFilter(ts) AND {OF_CAMPAIGN}"
 
 KEY_FIGURES = Panel(
     id="mail-key-figures",
@@ -20,33 +22,51 @@ SELECT opens, openers, clickers, clickers / nullIf(openers, 0) AS click_to_open
 FROM
 (
     SELECT countIf({COUNTED}) AS opens, uniqExactIf(visitor, verdict = 'valid' AND visitor != 0) AS openers
-    FROM impressions WHERE kind = 'open' AND $__timeFilter(ts) AND {OF_CAMPAIGN}
+    FROM impressions WHERE {_OPENS}
 ) AS o,
 (
     SELECT uniqExact(visitor) AS clickers
     FROM clicks
     WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND verdict = 'valid' AND visitor != 0
         AND (advertiser, campaign, visitor) IN
-        (SELECT advertiser, campaign, visitor FROM impressions WHERE kind = 'open' AND $__timeFilter(ts))
+        (SELECT advertiser, campaign, visitor FROM impressions WHERE {_OPENS})
 ) AS c
 """,
 )
 
 TREND = Panel(
     id="mail-trend",
-    title="Opens",
-    description="Valid requests for e-mails' images, without duplicates, and the recipients they came from.",
+    title="Opens and clicks",
+    description="Valid requests for e-mails' images, without duplicates; the recipients they came from; and clicks of"
+    " recipients whose image was asked for in the range.",
     picture="series",
-    columns=(Column("time", "Time", "time"), Column("opens", "Opens"), Column("openers", "Recipients")),
+    columns=(
+        Column("time", "Time", "time"),
+        Column("opens", "Opens"),
+        Column("openers", "Recipients"),
+        Column("clicks", "Clicks"),
+    ),
     sql=f"""
-SELECT
-    $__timeInterval(ts) AS time, countIf({COUNTED}) AS opens,
-    uniqExactIf(visitor, verdict = 'valid' AND visitor != 0) AS openers
-FROM impressions
-WHERE kind = 'open' AND $__timeFilter(ts) AND {OF_CAMPAIGN}
+SELECT time, sum(m.opens) AS opens, sum(m.openers) AS openers, sum(m.clicks) AS clicks
+FROM
+(
+    SELECT
+        $__timeInterval(ts) AS time, countIf({COUNTED}) AS opens,
+        uniqExactIf(visitor, verdict = 'valid' AND visitor != 0) AS openers, 0 AS clicks
+    FROM impressions
+    WHERE {_OPENS}
+    GROUP BY time
+    UNION ALL
+    SELECT $__timeInterval(ts) AS time, 0, 0, count()
+    FROM clicks
+    WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND {COUNTED} AND (advertiser, campaign, visitor) IN
+        (SELECT advertiser, campaign, visitor FROM impressions WHERE {_OPENS})
+    GROUP BY time
+) AS m
 GROUP BY time
-ORDER BY time
+ORDER BY time {FILL}
 """,
+    whole=True,
 )
 
 EVIDENCE = Panel(
@@ -73,7 +93,7 @@ CAMPAIGNS = Panel(
     description="Recipients who opened, clicked and completed. A conversion is of whoever clicked the click it names.",
     picture="table",
     columns=(
-        Column("advertiser", "Advertiser", "text"),
+        Column("advertiser", "Advertiser", "text", link="pixeltally-mail"),
         Column("campaign", "Campaign", "text", link="pixeltally-mail"),
         Column("opened", "Opened"),
         Column("clicked", "Clicked"),
@@ -85,7 +105,7 @@ CAMPAIGNS = Panel(
 WITH steps AS
 (
     SELECT advertiser, campaign, visitor, 1 AS step FROM impressions
-    WHERE kind = 'open' AND $__timeFilter(ts) AND {OF_CAMPAIGN} AND verdict = 'valid'
+    WHERE {_OPENS} AND verdict = 'valid'
     UNION ALL
     SELECT advertiser, campaign, visitor, 2 FROM clicks
     WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND verdict = 'valid'
@@ -114,11 +134,62 @@ LIMIT 200
 """,
 )
 
+COMPLETED = Panel(
+    id="mail-completed",
+    title="Who completed",
+    description="Recipients who completed in the range, newest first: whoever clicked the click that the"
+    " conversion names, else its own visitor. A recipient is named as the tags' s= names it.",
+    picture="table",
+    columns=(
+        Column("recipient", "Recipient", "text"),
+        Column("advertiser", "Advertiser", "text"),
+        Column("campaign", "Campaign", "text", link="pixeltally-mail"),
+        Column("opened", "Opened", "time"),
+        Column("clicked", "Clicked", "time"),
+        Column("completed", "Completed", "time"),
+        Column("conversions", "Conversions"),
+    ),
+    sql=f"""
+WITH orders AS
+(
+    SELECT
+        o.advertiser AS advertiser, o.campaign AS campaign, o.ts AS ts,
+        if(c.visitor = 0, o.visitor, c.visitor) AS visitor,
+        if(c.visitor = 0, o.subscriber, c.subscriber) AS subscriber, if(c.visitor = 0, NULL, c.ts) AS clicked
+    FROM (SELECT * FROM conversions WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND {COUNTED}) AS o
+    LEFT ANY JOIN clicks AS c ON c.id = o.click_id AND c.advertiser = o.advertiser AND c.campaign = o.campaign
+),
+opens AS
+(
+    SELECT advertiser, campaign, visitor, min(ts) AS opened FROM impressions
+    WHERE {_OPENS} AND verdict = 'valid'
+        AND (advertiser, campaign, visitor) IN (SELECT advertiser, campaign, visitor FROM orders)
+    GROUP BY advertiser, campaign, visitor
+)
+SELECT
+    if(any(s.subscriber) = '', concat('visitor ', toString(visitor)), any(s.subscriber)) AS recipient,
+    advertiser, campaign, any(p.opened) AS opened, min(s.clicked) AS clicked, max(s.ts) AS completed,
+    count() AS conversions
+FROM orders AS s
+INNER JOIN opens AS p USING (advertiser, campaign, visitor)
+WHERE visitor != 0
+GROUP BY advertiser, campaign, visitor
+ORDER BY completed DESC, recipient
+LIMIT 100
+""",
+)
+
 BOARD = Board(
     uid="pixeltally-mail",
     title="E-mail",
     description="Who opened, as far as an open proves anything, who clicked and who completed.",
-    places=(Place(KEY_FIGURES, 24, 4), Place(TREND, 14), Place(EVIDENCE, 10), Place(CAMPAIGNS, 24, 10)),
+    places=(
+        Place(KEY_FIGURES, 24, 4),
+        Place(TREND, 14),
+        Place(EVIDENCE, 10),
+        Place(CAMPAIGNS, 24, 8),
+        Place(COMPLETED, 24, 10),
+    ),
     scope=("advertiser", "campaign"),
     since="now-30d",
 )

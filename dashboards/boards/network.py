@@ -1,95 +1,72 @@
 """Network overview: the whole network at a glance, and who of it is large."""
 
-from dashboards.boards.board import COUNTED, UNIQUES, Board, Place
-from dashboards.panel import Column, Panel, Unit
-from dashboards.panels import AD_UNITS
+from dashboards.boards.board import COUNTED, FILL, GAPS, UNIQUES, Board, Place
+from dashboards.panel import Column, Panel
 
 #: The range and, before it, one as long.
-_BOTH = "ts >= $__fromTime - ($__toTime - $__fromTime) AND ts <= $__toTime"
+_BOTH = "ts >= $__fromTime - ($__toTime - $__fromTime) AND ts < toDateTime64($__toTime, 3)"
+_NOW, _BEFORE = "ts >= $__fromTime", "ts < $__fromTime"
 
-
-def _key_figure(id: str, title: str, description: str, unit: Unit, now_and_before: str) -> Panel:
-    """A figure and its change against the period before, of SQL that answers `now` and `before`."""
-    return Panel(
-        id=id,
-        title=title,
-        description=f"{description} Below: the change against the period before, as long as the range.",
-        picture="stat",
-        columns=(Column("now", title, unit), Column("change", "Change", "ratio")),
-        sql=f"SELECT now, now / nullIf(before, 0) - 1 AS change\nFROM\n({now_and_before})\n",
-    )
-
-
-IMPRESSIONS = _key_figure(
-    "network-impressions",
-    "Impressions",
-    "Valid requests for an image, without duplicates.",
-    "count",
-    f"""
-    SELECT countIf({COUNTED} AND ts >= $__fromTime) AS now, countIf({COUNTED} AND ts < $__fromTime) AS before
+KEY_FIGURES = Panel(
+    id="network-key-figures",
+    title="Key figures",
+    description="Over the whole range, and their change against the period before, as long as the range. CTR is valid"
+    " clicks ÷ impressions, CVR conversions ÷ unique IPs.",
+    picture="stat",
+    columns=(
+        Column("impressions", "Impressions", note="valid, of {gross} requests"),
+        Column("impressions_change", "Impressions: change", "change"),
+        Column("uniques", "Unique IPs", note="distinct over the whole range"),
+        Column("uniques_change", "Unique IPs: change", "change"),
+        Column("ctr", "CTR", "ratio", note="{clicks} valid clicks ÷ {impressions} impressions"),
+        Column("ctr_change", "CTR: change", "change"),
+        Column("cvr", "CVR", "ratio", note="{conversions} conversions ÷ {uniques} unique IPs"),
+        Column("cvr_change", "CVR: change", "change"),
+        Column("duplicates", "Duplicates", note="{duplicate_share} of {gross} requests"),
+        Column("dead_letters", "Dead letters", warn=1, note="requests that can't be counted"),
+        Column("gross", "Requests", shown=False),
+        Column("clicks", "Clicks", shown=False),
+        Column("conversions", "Conversions", shown=False),
+        Column("duplicate_share", "Share of requests", "ratio", shown=False),
+    ),
+    sql=f"""
+SELECT
+    impressions, impressions / nullIf(impressions_before, 0) - 1 AS impressions_change,
+    uniques, uniques / nullIf(uniques_before, 0) - 1 AS uniques_change,
+    clicks / nullIf(impressions, 0) AS ctr,
+    ctr / nullIf(clicks_before / nullIf(impressions_before, 0), 0) - 1 AS ctr_change,
+    conversions / nullIf(uniques, 0) AS cvr,
+    cvr / nullIf(conversions_before / nullIf(uniques_before, 0), 0) - 1 AS cvr_change,
+    duplicates, dead_letters, gross, clicks, conversions, duplicates / nullIf(gross, 0) AS duplicate_share
+FROM
+(
+    SELECT
+        countIf({_NOW}) AS gross,
+        countIf({_NOW} AND {COUNTED}) AS impressions,
+        countIf({_BEFORE} AND {COUNTED}) AS impressions_before,
+        uniqExactIf(visitor, {_NOW} AND verdict = 'valid' AND visitor != 0) AS uniques,
+        uniqExactIf(visitor, {_BEFORE} AND verdict = 'valid' AND visitor != 0) AS uniques_before,
+        countIf({_NOW} AND duplicate) AS duplicates
     FROM impressions WHERE {_BOTH}
+) AS i,
+(
+    SELECT countIf({_NOW}) AS clicks, countIf({_BEFORE}) AS clicks_before FROM clicks WHERE {_BOTH} AND {COUNTED}
+) AS c,
+(
+    SELECT countIf({_NOW}) AS conversions, countIf({_BEFORE}) AS conversions_before
+    FROM conversions WHERE {_BOTH} AND {COUNTED}
+) AS o,
+(
+    SELECT count() AS dead_letters FROM dead_letters FINAL
+    WHERE ts >= toUnixTimestamp($__fromTime) * 1000 AND ts < toUnixTimestamp($__toTime) * 1000
+) AS d
 """,
 )
 
-UNIQUE_IPS = _key_figure(
-    "network-uniques",
-    "Unique IPs",
-    "Distinct visitors over the whole range: the subscriber where the pixel names one, else the IP address.",
-    "count",
-    """
-    SELECT
-        uniqExactIf(visitor, ts >= $__fromTime) AS now, uniqExactIf(visitor, ts < $__fromTime) AS before
-    FROM impressions
-    WHERE """
-    + _BOTH
-    + """ AND verdict = 'valid' AND visitor != 0
-""",
-)
-
-CTR = _key_figure(
-    "network-ctr",
-    "CTR",
-    "Click-through rate: valid clicks ÷ valid impressions.",
-    "ratio",
-    f"""
-    SELECT
-        countIf(click AND ts >= $__fromTime) / nullIf(countIf(NOT click AND ts >= $__fromTime), 0) AS now,
-        countIf(click AND ts < $__fromTime) / nullIf(countIf(NOT click AND ts < $__fromTime), 0) AS before
-    FROM
-    (
-        SELECT ts, false AS click FROM impressions WHERE {_BOTH} AND {COUNTED}
-        UNION ALL
-        SELECT ts, true FROM clicks WHERE {_BOTH} AND {COUNTED}
-    )
-""",
-)
-
-CVR = _key_figure(
-    "network-cvr",
-    "CVR",
-    "Conversion rate: conversions ÷ unique IPs.",
-    "ratio",
-    f"""
-    SELECT
-        orders_now / nullIf(uniques_now, 0) AS now, orders_before / nullIf(uniques_before, 0) AS before
-    FROM
-    (
-        SELECT countIf(ts >= $__fromTime) AS orders_now, countIf(ts < $__fromTime) AS orders_before
-        FROM conversions WHERE {_BOTH} AND {COUNTED}
-    ) AS orders,
-    (
-        SELECT
-            uniqExactIf(visitor, ts >= $__fromTime) AS uniques_now,
-            uniqExactIf(visitor, ts < $__fromTime) AS uniques_before
-        FROM impressions WHERE {_BOTH} AND verdict = 'valid' AND visitor != 0
-    ) AS visitors
-""",
-)
-
-TREND = Panel(
-    id="network-trend",
+REACH = Panel(
+    id="network-reach",
     title="Impressions and unique IPs",
-    description="Unique IPs are distinct within each bar, so bars don't add up.",
+    description="Unique IPs are distinct within each moment, so moments don't add up.",
     picture="series",
     columns=(Column("time", "Time", "time"), Column("impressions", "Impressions"), Column("uniques", "Unique IPs")),
     sql=f"""
@@ -97,22 +74,47 @@ SELECT $__timeInterval(ts) AS time, countIf({COUNTED}) AS impressions, {UNIQUES}
 FROM impressions
 WHERE $__timeFilter(ts)
 GROUP BY time
-ORDER BY time
+ORDER BY time {FILL}
 """,
 )
 
-RATES = Panel(
-    id="network-rates",
-    title="CTR",
-    description="Valid clicks ÷ valid impressions of the same moment.",
+RESPONSE = Panel(
+    id="network-response",
+    title="Clicks and CTR",
+    description="CTR is valid clicks ÷ valid impressions of the same moment.",
     picture="series",
-    columns=(Column("time", "Time", "time"), Column("ctr", "CTR", "ratio")),
-    sql="""
-SELECT $__timeInterval(minute) AS time, sum(clicks) / nullIf(sum(valid), 0) AS ctr
-FROM minutes
-WHERE $__timeFilter(minute)
+    columns=(Column("time", "Time", "time"), Column("clicks", "Clicks"), Column("ctr", "CTR", "ratio")),
+    sql=f"""
+SELECT time, sum(n.clicks) AS clicks, sum(n.clicks) / nullIf(sum(n.impressions), 0) AS ctr
+FROM
+(
+    SELECT $__timeInterval(ts) AS time, 0 AS clicks, count() AS impressions
+    FROM impressions WHERE $__timeFilter(ts) AND {COUNTED} GROUP BY time
+    UNION ALL
+    SELECT $__timeInterval(ts) AS time, count(), 0
+    FROM clicks WHERE $__timeFilter(ts) AND {COUNTED} GROUP BY time
+) AS n
 GROUP BY time
-ORDER BY time
+ORDER BY time {FILL}
+""",
+)
+
+DUPLICATES = Panel(
+    id="network-duplicates",
+    title="Duplicates",
+    description="Requests that repeat a counted one of the same pixel and visitor too soon.",
+    picture="series",
+    columns=(
+        Column("time", "Time", "time"),
+        Column("duplicates", "Duplicates"),
+        Column("share", "Share of requests", "ratio"),
+    ),
+    sql=f"""
+SELECT $__timeInterval(ts) AS time, countIf(duplicate) AS duplicates, duplicates / nullIf(count(), 0) AS share
+FROM impressions
+WHERE $__timeFilter(ts)
+GROUP BY time
+ORDER BY time {FILL}
 """,
 )
 
@@ -123,7 +125,7 @@ ADVERTISERS = Panel(
     picture="table",
     columns=(
         Column("advertiser", "Advertiser", "text", link="pixeltally-campaign"),
-        Column("impressions", "Impressions"),
+        Column("impressions", "Impressions", shaded=True),
         Column("uniques", "Unique IPs"),
         Column("clicks", "Clicks"),
         Column("ctr", "CTR", "ratio"),
@@ -156,19 +158,56 @@ LIMIT 50
 """,
 )
 
+AD_UNITS = Panel(
+    id="network-ad-units",
+    title="Top ad units",
+    description="By impressions over the range. One visitor may count in several ad units.",
+    picture="table",
+    columns=(
+        Column("advertiser", "Advertiser", "text", link="pixeltally-campaign"),
+        Column("campaign", "Campaign", "text", link="pixeltally-campaign"),
+        Column("creative", "Creative", "text", link="pixeltally-campaign"),
+        Column("placement", "Placement", "text"),
+        Column("impressions", "Impressions", shaded=True),
+        Column("uniques", "Unique IPs"),
+        Column("clicks", "Clicks"),
+        Column("ctr", "CTR", "ratio"),
+        Column("duplicates", "Duplicates"),
+    ),
+    sql=f"""
+SELECT
+    advertiser, campaign, creative, placement, sum(u.impressions) AS impressions, sum(u.uniques) AS uniques,
+    sum(u.clicks) AS clicks, sum(u.clicks) / nullIf(sum(u.impressions), 0) AS ctr, sum(u.duplicates) AS duplicates
+FROM
+(
+    SELECT
+        advertiser, campaign, creative, placement, countIf({COUNTED}) AS impressions, {UNIQUES} AS uniques,
+        0 AS clicks, countIf(duplicate) AS duplicates
+    FROM impressions WHERE $__timeFilter(ts)
+    GROUP BY advertiser, campaign, creative, placement
+    UNION ALL
+    SELECT advertiser, campaign, creative, placement, 0, 0, count(), 0
+    FROM clicks WHERE $__timeFilter(ts) AND {COUNTED}
+    GROUP BY advertiser, campaign, creative, placement
+) AS u
+GROUP BY advertiser, campaign, creative, placement
+ORDER BY impressions DESC, clicks DESC, advertiser, campaign, creative, placement
+LIMIT 20
+""",
+)
+
 BOARD = Board(
     uid="pixeltally-network",
     title="Network overview",
     description="The whole network: what was seen, by how many, and what came of it.",
     places=(
-        Place(IMPRESSIONS, 6, 5),
-        Place(UNIQUE_IPS, 6, 5),
-        Place(CTR, 6, 5),
-        Place(CVR, 6, 5),
-        Place(TREND, 16),
-        Place(RATES, 8),
-        Place(ADVERTISERS, 24, 10),
+        Place(KEY_FIGURES, 24, 5),
+        Place(REACH, 24),
+        Place(RESPONSE, 12),
+        Place(DUPLICATES, 12),
+        Place(ADVERTISERS, 24, 8),
         Place(AD_UNITS, 24, 12),
     ),
+    annotations=(GAPS,),
     since="now-7d",
 )

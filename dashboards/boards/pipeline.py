@@ -3,18 +3,17 @@
 What Kafka and the spool hold is told by the tiers' Prometheus metrics, not by ClickHouse.
 """
 
-from dashboards.boards.board import Board, Place
+from dashboards.boards.board import FILL, GAPS, Board, Place
 from dashboards.panel import Column, Panel
-from dashboards.panels import DEAD_LETTERS, NEWEST
 
 FRESHNESS = Panel(
     id="pipeline-freshness",
     title="Age of the newest hit",
     description="How long ago the newest hit in ClickHouse was answered. It grows while nobody asks for a pixel, too.",
     picture="stat",
-    columns=(Column("age", "Newest hit", "seconds", warn=60, alarm=600),),
+    columns=(Column("age", "Age", "seconds", warn=60, alarm=600), Column("at", "Answered", "time")),
     sql="""
-SELECT dateDiff('millisecond', newest, now64(3)) / 1000 AS age
+SELECT dateDiff('millisecond', newest, now64(3)) / 1000 AS age, newest AS at
 FROM (SELECT max(ts) AS newest FROM impressions WHERE ts > now() - INTERVAL 7 DAY HAVING count() > 0)
 """,
 )
@@ -33,24 +32,77 @@ FROM
 """,
 )
 
+DEAD_LETTERS = Panel(
+    id="pipeline-dead-letters",
+    title="Dead letters",
+    description="Requests that could not be counted, kept with the reason.",
+    picture="stat",
+    columns=(
+        Column("dead_letters", "Dead letters", warn=1, alarm=100, note="{reasons}"),
+        Column("reasons", "Reasons", "text", shown=False),
+    ),
+    sql="""
+SELECT count() AS dead_letters, arrayStringConcat(arraySort(groupUniqArray(reason)), ', ') AS reasons
+FROM (SELECT reason, fromUnixTimestamp64Milli(ts, 'UTC') AS found FROM dead_letters FINAL)
+WHERE $__timeFilter(found)
+""",
+)
+
 RATE = Panel(
     id="pipeline-rate",
     title="Requests a second",
     description="Requests for images that were counted, invalid or duplicate, by when they were answered.",
     picture="series",
     columns=(Column("time", "Time", "time"), Column("rate", "Requests", "per_second")),
-    sql="""
+    sql=f"""
 SELECT $__timeInterval(minute) AS time, sum(gross) / greatest($__interval_s, 60) AS rate
 FROM minutes
 WHERE $__timeFilter(minute)
 GROUP BY time
-ORDER BY time
+ORDER BY time {FILL}
+""",
+)
+
+LETTERS_OVER_TIME = Panel(
+    id="pipeline-letters-over-time",
+    title="Dead letters by reason",
+    description="By when they were found.",
+    picture="series",
+    columns=(Column("time", "Time", "time"), Column("reason", "Reason", "text"), Column("letters", "Dead letters")),
+    sql="""
+SELECT $__timeInterval(found) AS time, reason, count() AS letters
+FROM (SELECT reason, fromUnixTimestamp64Milli(ts, 'UTC') AS found FROM dead_letters FINAL)
+WHERE $__timeFilter(found)
+GROUP BY time, reason
+ORDER BY time, reason
+""",
+)
+
+SPOOLS = Panel(
+    id="pipeline-spools",
+    title="Spools",
+    description="Each spool that hits came from (an ingest node, an nginx, an import): how long ago its newest hit in"
+    " ClickHouse was answered. One that lags behind the others is not shipped.",
+    picture="table",
+    columns=(
+        Column("node", "Spool", "text"),
+        Column("hits", "Hits", shaded=True),
+        Column("newest", "Newest hit", "time"),
+        Column("age", "Age", "seconds", warn=60, alarm=600),
+    ),
+    sql="""
+SELECT node, count() AS hits, max(ts) AS newest, dateDiff('millisecond', newest, now64(3)) / 1000 AS age
+FROM facts FINAL
+WHERE $__timeFilter(ts)
+GROUP BY node
+ORDER BY newest DESC, node
+LIMIT 50
 """,
 )
 
 LETTERS = Panel(
     id="pipeline-letters",
-    title="Dead letters by reason",
+    title="Dead letters in detail",
     description="docs/dead-letters.md says what each reason means and what to do.",
     picture="table",
     columns=(
@@ -71,34 +123,20 @@ ORDER BY letters DESC, reason
 """,
 )
 
-LETTERS_OVER_TIME = Panel(
-    id="pipeline-letters-over-time",
-    title="Dead letters",
-    description="By when they were found.",
-    picture="series",
-    columns=(Column("time", "Time", "time"), Column("reason", "Reason", "text"), Column("letters", "Dead letters")),
-    sql="""
-SELECT $__timeInterval(found) AS time, reason, count() AS letters
-FROM (SELECT reason, fromUnixTimestamp64Milli(ts, 'UTC') AS found FROM dead_letters FINAL)
-WHERE $__timeFilter(found)
-GROUP BY time, reason
-ORDER BY time, reason
-""",
-)
-
 BOARD = Board(
     uid="pixeltally-pipeline",
     title="Pipeline health",
     description="Whether the numbers are fresh and whole, as far as ClickHouse knows.",
     places=(
-        Place(FRESHNESS, 6, 5),
-        Place(MINUTE_LAG, 6, 5),
-        Place(NEWEST, 6, 5),
-        Place(DEAD_LETTERS, 6, 5),
+        Place(FRESHNESS, 8, 5),
+        Place(MINUTE_LAG, 8, 5),
+        Place(DEAD_LETTERS, 8, 5),
         Place(RATE, 12),
         Place(LETTERS_OVER_TIME, 12),
+        Place(SPOOLS, 24, 6),
         Place(LETTERS, 24),
     ),
+    annotations=(GAPS,),
     refresh="30s",
     since="now-6h",
 )

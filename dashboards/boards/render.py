@@ -1,8 +1,8 @@
 """A board as Grafana's JSON: classic dashboards, schema 42, queries of the plugin grafana-clickhouse-datasource."""
 
-from typing import Any
+from typing import Any, cast
 
-from dashboards.boards.board import Board, Place, Scope
+from dashboards.boards.board import SCOPES, Annotation, Board, Place, Scope, choices
 from dashboards.panel import Column, Panel
 
 Json = dict[str, Any]
@@ -26,26 +26,23 @@ UNITS = {
     "count": "locale",
     "number": "none",
     "ratio": "percentunit",
+    "change": "percentunit",
     "time": "dateTimeAsLocal",
     "day": "dateTimeAsLocal",
     "seconds": "s",
     "per_second": "cps",
     "text": "string",
 }
-_DECIMALS = {"count": 0, "number": 2, "ratio": 2, "per_second": 1}
-_TYPES = {"stat": "stat", "series": "timeseries", "bars": "barchart", "table": "table", "map": "geomap"}
-
-#: Minutes without any hit: an outage, or a quiet night.
-GAPS = """
-SELECT minute + 60 AS time, next AS timeEnd, 'No hits' AS text
-FROM
-(
-    SELECT minute, leadInFrame(minute) OVER (ORDER BY minute ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS next
-    FROM (SELECT DISTINCT minute FROM minutes WHERE $__timeFilter(minute))
-)
-WHERE next > minute + 660
-ORDER BY time
-"""
+_DECIMALS = {"count": 0, "number": 2, "ratio": 2, "change": 1, "per_second": 1}
+_TYPES = {
+    "stat": "stat",
+    "series": "timeseries",
+    "bars": "barchart",
+    "funnel": "barchart",
+    "table": "table",
+    "heat": "table",
+    "map": "geomap",
+}
 
 
 def dashboard(board: Board, advertiser: str = "") -> Json:
@@ -66,7 +63,7 @@ def dashboard(board: Board, advertiser: str = "") -> Json:
         "timepicker": {},
         "links": [_boards_link()],
         "templating": {"list": [variable(board.scope, place, advertiser) for place in range(len(board.scope))]},
-        "annotations": {"list": [_built_in(), *([] if board.scope else [_gaps()])]},
+        "annotations": {"list": [_built_in(), *map(_annotation, board.annotations)]},
         "panels": _panels(board.places),
     }
 
@@ -97,11 +94,7 @@ def variable(scope: tuple[Scope, ...], place: int, advertiser: str) -> Json:
             "current": chosen,
             "skipUrlSync": True,
         }
-    before = "".join(f" AND {each} IN (${{{each}:singlequote}})" for each in scope[:place])
-    sql = (
-        f"SELECT DISTINCT {name} FROM minutes"
-        f" WHERE $__timeFilter(minute) AND NOT startsWith(advertiser, '~'){before} ORDER BY {name}"
-    )
+    sql = choices(scope, place)
     return {
         "name": name,
         "label": name.capitalize(),
@@ -147,13 +140,13 @@ def _built_in() -> Json:
     }
 
 
-def _gaps() -> Json:
+def _annotation(annotation: Annotation) -> Json:
     return {
-        "name": "Gaps",
+        "name": annotation.name,
         "datasource": SOURCE,
         "enable": True,
         "iconColor": "orange",
-        "target": target(GAPS, TABLE, "Anno"),
+        "target": target(annotation.sql, TABLE, "Anno"),
     }
 
 
@@ -187,7 +180,7 @@ def panel(panel: Panel, number: int) -> Json:
 
 
 def _numbers(panel: Panel) -> list[Column]:
-    return [each for each in panel.columns if each.shown and each.unit not in ("text", "time")]
+    return [each for each in panel.shown if each.unit not in ("text", "time", "day")]
 
 
 def _defaults(panel: Panel) -> Json:
@@ -195,7 +188,7 @@ def _defaults(panel: Panel) -> Json:
     made: Json = {"noValue": "\N{EN DASH}", "color": {"mode": "palette-classic"}, "custom": {}}
     if panel.picture == "stat":
         made |= {"color": {"mode": "thresholds"}, "thresholds": _thresholds(None, None)}
-    if panel.picture in ("series", "bars"):
+    if panel.picture in ("series", "bars", "funnel"):
         unit = _numbers(panel)[0].unit
         made |= {"unit": UNITS[unit], "min": 0, "custom": {"fillOpacity": 70, "lineWidth": 1}}
     if panel.picture == "series":
@@ -208,13 +201,14 @@ def _defaults(panel: Panel) -> Json:
 def _override(panel: Panel, column: Column) -> Json:
     """How one column is named, counted and coloured."""
     properties: list[Json] = [{"id": "displayName", "value": column.title}]
+    made_of_cells = _TYPES[panel.picture] == "table"
     if column.unit != "text" and column.name != "time":
         properties.append({"id": "unit", "value": UNITS[column.unit]})
     if column.unit in _DECIMALS:
         properties.append({"id": "decimals", "value": _DECIMALS[column.unit]})
     if column.warn is not None:
         properties.append({"id": "thresholds", "value": _thresholds(column.warn, column.alarm)})
-        if panel.picture == "table":
+        if made_of_cells:
             properties.append({"id": "color", "value": {"mode": "thresholds"}})
             properties.append({"id": "custom.cellOptions", "value": {"type": "color-text"}})
     if column.shaded:
@@ -222,7 +216,7 @@ def _override(panel: Panel, column: Column) -> Json:
         properties.append({"id": "custom.cellOptions", "value": {"type": "color-background", "mode": "gradient"}})
     if panel.picture == "series" and column.unit != _numbers(panel)[0].unit and column in _numbers(panel):
         properties.append({"id": "custom.axisPlacement", "value": "right"})
-    if not column.shown and panel.picture == "table":
+    if not column.shown and made_of_cells:
         properties.append({"id": "custom.hidden", "value": True})
     if column.link:
         properties.append({"id": "links", "value": [_link(panel, column)]})
@@ -238,15 +232,14 @@ def _thresholds(warn: float | None, alarm: float | None) -> Json:
 
 def _link(panel: Panel, column: Column) -> Json:
     """To the board of the column's value, in the same range: the names before it choose, too."""
-    parts: tuple[Scope, ...] = ("advertiser", "campaign", "creative")
     titles = {each.name: each.title for each in panel.columns}
-    chosen = [part for part in parts[: parts.index(column.name) + 1] if part in titles]
+    chosen = [part for part in SCOPES[: SCOPES.index(cast(Scope, column.name)) + 1] if part in titles]
     choices = "&".join(f'var-{part}=${{__data.fields["{titles[part]}"]}}' for part in chosen)
     return {"title": f"Show this {column.name}", "url": f"/d/{column.link}?{choices}&${{__url_time_range}}"}
 
 
 def _options(panel: Panel) -> Json:
-    shown = [each for each in panel.columns if each.shown]
+    shown = panel.shown
     legend = {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []}
     if panel.picture == "stat":
         names = "|".join(each.title for each in shown)
@@ -261,7 +254,7 @@ def _options(panel: Panel) -> Json:
         }
     if panel.picture == "series":
         return {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
-    if panel.picture == "bars":
+    if panel.picture in ("bars", "funnel"):
         return {
             "xField": shown[0].title,
             "orientation": "horizontal",
@@ -275,7 +268,7 @@ def _options(panel: Panel) -> Json:
     return {"showHeader": True, "cellHeight": "sm"}
 
 
-def _map_options(shown: list[Column]) -> Json:
+def _map_options(shown: tuple[Column, ...]) -> Json:
     place, number = shown[0].title, shown[-1].title
     size = {"field": number, "min": 3, "max": 24}
     return {

@@ -11,12 +11,13 @@ from processes import answers, free_port, tier, wait_until
 class Site:
     """`pixeltally live` and `pixeltally clickhouse` on ports and a folder of their own."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, **environ: str) -> None:
         self._data = data
-        self._clickhouse_port, self._live_port = free_port(), free_port()
+        self._environ = environ
+        self._clickhouse_port, self.live_port = free_port(), free_port()
         self._running: dict[str, subprocess.Popen[str]] = {}
         self.clickhouse = f"http://127.0.0.1:{self._clickhouse_port}"
-        self.url = f"http://127.0.0.1:{self._live_port}"
+        self.url = f"http://127.0.0.1:{self.live_port}"
 
     def start_live(self) -> None:
         self._start("live", f"{self.url}/healthz")
@@ -36,8 +37,8 @@ class Site:
             self.stop(name)
 
     def _start(self, name: str, answers_at: str) -> None:
-        ports = {"CLICKHOUSE": self._clickhouse_port, "LIVE": self._live_port}
-        environ = {f"PIXELTALLY_{part}_PORT": str(port) for part, port in ports.items()}
+        ports = {"CLICKHOUSE": self._clickhouse_port, "LIVE": self.live_port}
+        environ = {f"PIXELTALLY_{part}_PORT": str(port) for part, port in ports.items()} | self._environ
         process = self._running[name] = tier(name, self._data, **environ)
         wait_until(lambda: answers(answers_at, process), f"an answer of {name}")
 

@@ -1,6 +1,7 @@
 """Every panel's and rule's SQL, macros expanded as the plugin does, on migrated ClickHouse with some of everything."""
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,17 +9,17 @@ from math import isfinite
 from typing import Any
 
 import pytest
-from facts import client, fact, insert, make_tables
+from facts import client, fact, insert, make_tables, minute_rows
 
 from dashboards.boards import BOARDS, alerts, campaign, invalid, mail, network
-from dashboards.boards.render import GAPS, variable
+from dashboards.boards.board import GAPS, choices
 from dashboards.macros import expand
 from dashboards.panel import Column, Panel
 
 #: A range that no other test counts in.
 START_S, END_S = 1_900_000_800, 1_900_008_000
-CHOSEN = {"advertiser": "'acme'", "campaign": "'spring'", "creative": "creative", "__timezone": "Europe/Berlin"}
-ALL = {"advertiser": "advertiser", "campaign": "campaign", "creative": "creative", "__timezone": "utc"}
+CHOSEN = {"advertiser": "'acme'", "campaign": "'spring'", "creative": "creative", "__timezone": "'Europe/Berlin'"}
+ALL = {"advertiser": "advertiser", "campaign": "campaign", "creative": "creative", "__timezone": "'utc'"}
 
 PANELS = {place.panel.id: place.panel for board in BOARDS for place in board.places}
 #: They ask what is newest now.
@@ -26,6 +27,9 @@ NOW = {"pipeline-freshness", "pipeline-minute-lag"}
 IMAGES = ("impression", "open", "view")
 
 Row = dict[str, Any]
+
+#: The click of an order that names none.
+NOBODYS = "00000000-0000-0000-0000-000000000000"
 
 
 def traffic() -> list[Row]:
@@ -51,30 +55,16 @@ def traffic() -> list[Row]:
                 duplicate=draw.random() < 0.1,
                 order=f"o{number}" if kind == "conversion" else "",
                 evidence=draw.choice(["probable", "proxy", "machine"]) if kind == "open" else "",
+                click_id=NOBODYS,
             )
         )
+    clicks = [each for each in made if each["kind"] == "click" and each["verdict"] == "valid"]
+    for each in made:
+        if each["kind"] == "conversion" and draw.random() < 0.5:
+            click = draw.choice(clicks)
+            each |= {"advertiser": click["advertiser"], "campaign": click["campaign"], "click_id": click["id"]}
+            each["ts"] = min(click["ts"] + 60_000, END_S * 1000 - 1)
     return made
-
-
-def minute_rows(facts: list[Row]) -> list[Row]:
-    """What streams count: windows of a minute."""
-    rows: dict[tuple[Any, ...], Row] = {}
-    for each in facts:
-        unit = (
-            each["ts"] // 60_000 * 60,
-            *(each[name] for name in ("advertiser", "campaign", "creative", "placement")),
-        )
-        row = rows.setdefault(
-            unit, dict.fromkeys(("gross", "invalid", "duplicates", "valid", "clicks", "conversions"), 0)
-        )
-        counted = each["verdict"] == "valid" and not each["duplicate"]
-        if each["kind"] in IMAGES:
-            row["gross"] += 1
-            row["duplicates" if each["duplicate"] else "valid" if counted else "invalid"] += 1
-        elif counted:
-            row[f"{each['kind']}s"] += 1
-    names = ("minute", "advertiser", "campaign", "creative", "placement")
-    return [dict(zip(names, unit, strict=True)) | row | {"version": 1} for unit, row in rows.items()]
 
 
 @dataclass
@@ -120,7 +110,7 @@ def fits(column: Column, value: Any) -> bool:
     if column.unit == "text":
         return isinstance(value, str)
     if column.unit in ("time", "day"):
-        return isinstance(value, datetime)
+        return value is None or isinstance(value, datetime)
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value))
 
 
@@ -133,7 +123,7 @@ def test_a_panels_rows_have_the_shape_of_its_picture(panel: Panel, chosen: dict[
     for row in rows:
         assert list(row) == names
         assert all(fits(column, row[column.name]) for column in panel.columns), row
-    numbers = [column for column in panel.columns if column.unit not in ("text", "time", "day")]
+    numbers = [column for column in panel.columns if column.unit not in ("text", "time", "day", "change")]
     if panel.picture == "stat":
         assert len(rows) == 1
     if panel.picture == "series":
@@ -143,9 +133,11 @@ def test_a_panels_rows_have_the_shape_of_its_picture(panel: Panel, chosen: dict[
         texts = [column.name for column in panel.columns if column.unit == "text"]
         keys = [(row[names[0]], *(row[name] for name in texts)) for row in rows]
         assert len(set(keys)) == len(keys)
-    if panel.picture in ("bars", "map"):
+    if panel.picture in ("bars", "funnel", "heat", "map"):
         assert panel.columns[0].unit == "text"
         assert len({row[names[0]] for row in rows}) == len(rows)
+    if panel.picture == "funnel":
+        assert len(rows) >= 2
     assert panel.id in NOW or any(row[column.name] for row in rows for column in numbers) or not numbers
 
 
@@ -191,11 +183,10 @@ def test_the_change_is_against_a_period_as_long(asked: Asked):
     middle_s = (START_S + END_S) // 2
     seen = asked.counted(*IMAGES)
     now = [each for each in seen if each["ts"] >= middle_s * 1000]
-    (row,) = asked.panel(network.IMPRESSIONS, ALL, middle_s)
-    assert row["now"] == len(now)
-    assert row["change"] == pytest.approx(len(now) / (len(seen) - len(now)) - 1)
-    (row,) = asked.panel(network.UNIQUE_IPS, ALL, middle_s)
-    assert row["now"] == 59
+    (row,) = asked.panel(network.KEY_FIGURES, ALL, middle_s)
+    assert row["impressions"] == len(now)
+    assert row["impressions_change"] == pytest.approx(len(now) / (len(seen) - len(now)) - 1)
+    assert (row["uniques"], row["uniques_change"]) == (59, 0)
 
 
 def test_hour_by_weekday_is_in_the_boards_time_zone(asked: Asked):
@@ -210,6 +201,50 @@ def test_hour_by_weekday_is_in_the_boards_time_zone(asked: Asked):
     } == wanted
 
 
+def test_a_visitor_counts_once_in_each_step_of_the_funnel(asked: Asked):
+    of = {"advertiser": "acme", "campaign": "spring"}
+    valid = [each for each in asked.facts if each["verdict"] == "valid" and of.items() <= each.items()]
+    seen = {each["visitor"] for each in valid if each["kind"] in IMAGES} - {0}
+    clicked = {each["visitor"] for each in valid if each["kind"] == "click"} - {0}
+    named = {each["id"]: each["visitor"] for each in valid if each["kind"] == "click"}
+    buyers = [(named.get(each["click_id"], 0), each["visitor"]) for each in asked.counted("conversion", **of)]
+    converted = {clicker or own for clicker, own in buyers if clicker or own in seen}
+    rows = asked.panel(campaign.FUNNEL, CHOSEN)
+    assert [(row["step"], row["visitors"]) for row in rows] == [
+        ("Seen", len(seen)),
+        ("Clicked", len(clicked)),
+        ("Converted", len(converted)),
+    ]
+
+
+def test_who_completed_is_whoever_clicked_what_the_order_names(asked: Asked):
+    opened = {(each["campaign"], each["visitor"]) for each in asked.facts if _opened(each)}
+    clicks = {each["id"]: each for each in asked.facts if each["kind"] == "click"}
+    buyers = {
+        (each["campaign"], clicks[each["click_id"]]["visitor"] if each["click_id"] in clicks else each["visitor"])
+        for each in asked.counted("conversion", advertiser="acme")
+    }
+    rows = asked.panel(mail.COMPLETED, CHOSEN | {"campaign": "campaign"})
+    told = {(row["campaign"], int(row["recipient"].removeprefix("visitor "))) for row in rows}
+    assert told == {(name, visitor) for name, visitor in buyers & opened if visitor}
+    assert all(row["clicked"] is None or row["clicked"] <= row["completed"] for row in rows)
+
+
+def _opened(each: Row) -> bool:
+    return each["kind"] == "open" and each["advertiser"] == "acme" and each["verdict"] == "valid"
+
+
+def test_the_most_repeated_addresses_are_told_whole(asked: Asked):
+    of = {"advertiser": "acme", "campaign": "spring"}
+    asked_for = [each for each in asked.facts if each["kind"] in IMAGES and of.items() <= each.items()]
+    rows = asked.panel(invalid.REPEATERS, CHOSEN)
+    for row in rows:
+        own = [each for each in asked_for if each["ip"] == f"::ffff:{row['address']}"]
+        assert (row["requests"], row["duplicates"]) == (len(own), sum(each["duplicate"] for each in own))
+    twice = Counter(each["ip"] for each in asked_for if each["duplicate"])
+    assert sorted((row["duplicates"] for row in rows), reverse=True) == sorted(twice.values(), reverse=True)[:50]
+
+
 def test_opens_are_told_by_what_they_prove(asked: Asked):
     of = {"advertiser": "acme", "campaign": "spring", "kind": "open", "duplicate": False}
     opens = [each["evidence"] for each in asked.facts if of.items() <= each.items()]
@@ -221,8 +256,8 @@ def test_choices_are_what_the_ones_before_leave(asked: Asked):
     scope = ("advertiser", "campaign", "creative")
 
     def names(place: int, chosen: dict[str, str]) -> list[str]:
-        sql = variable(scope, place, "")["query"]
-        return [next(iter(row.values())) for row in asked.rows(expand(sql, START_S, END_S, 60, chosen))]
+        sql = expand(choices(scope, place), START_S, END_S, 60, chosen)
+        return [next(iter(row.values())) for row in asked.rows(sql)]
 
     assert names(0, {}) == ["acme", "globex"]
     assert names(1, {"advertiser": "'acme'"}) == ["autumn", "spring"]
@@ -234,7 +269,7 @@ def test_gaps_are_annotated(asked: Asked, clickhouse: str):
     row = {"advertiser": "acme", "campaign": "c", "creative": "x", "placement": "", "version": 1, "gross": 1}
     at = END_S + 200_000 // 60 * 60
     insert(clickhouse, "minute_rows", [row | {"minute": at + minute * 60} for minute in (0, 5, 30)])
-    (gap,) = asked.rows(expand(GAPS, at - 60, at + 3600))
+    (gap,) = asked.rows(expand(GAPS.sql, at - 60, at + 3600))
     assert (gap["time"].replace(tzinfo=UTC).timestamp(), gap["timeEnd"].replace(tzinfo=UTC).timestamp()) == (
         at + 360,
         at + 1800,

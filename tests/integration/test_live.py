@@ -1,17 +1,28 @@
-"""What the panels answer is what plain Python counts in the same rows."""
+"""What the live page reads is what plain Python counts in the same rows, and an advertiser's is its own."""
 
 import random
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from facts import fact, insert, make_tables
+from facts import fact, insert, make_tables, minute_rows
 
-from dashboards.macros import expand
-from dashboards.panels import AD_UNITS, DEAD_LETTERS, DUPLICATES, NEWEST, PANELS, REACH, RESPONSE, TOTALS
-from dashboards.query import Ask, Range, Rows, Unavailable, connect
+from dashboards.boards import BOARDS, TENANT_BOARDS, network, pipeline
+from dashboards.boards.board import SCOPES, Board
+from dashboards.live.clickhouse import ClickHouse, Rows, Unavailable
+from dashboards.live.feed import Feed, Snapshot, Watched
+from dashboards.live.page import FIRST_POLL_MS
+from dashboards.live.server import application
+from dashboards.live.view import View
+from dashboards.macros import TIMEZONE, expand
+from pixeltally.keys import parse
+from pixeltally.settings import Settings
+from pixeltally.signing import view_link
 
+SECRET = "of the tests, long enough"
 MINUTE_MS = 60_000
 #: Its ranges hold this module's rows only, though the database is shared: nobody else counts in that year.
 NOW_S = 1_800_000_017.0
@@ -20,9 +31,18 @@ Fact = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def ask(clickhouse: str) -> Ask:
+def reader(clickhouse: str) -> ClickHouse:
     make_tables(clickhouse)
-    return connect(clickhouse)
+    return ClickHouse(clickhouse)
+
+
+def read(view: View, reader: ClickHouse, now_s: float) -> Snapshot:
+    """What a page that is opened now shows."""
+    watched = Watched(view)
+    watched.refresh(reader, now_s)
+    assert watched.snapshot
+    assert watched.snapshot.error == ""
+    return watched.snapshot
 
 
 def traffic(seed: int, count: int, from_ms: int, to_ms: int) -> list[Fact]:
@@ -36,6 +56,7 @@ def traffic(seed: int, count: int, from_ms: int, to_ms: int) -> list[Fact]:
             creative=draw.choice(["a", "b", "c"]),
             placement=draw.choice(["", "news"]),
             visitor=draw.choice([0, draw.randrange(2**64 - 40, 2**64)]),
+            country=draw.choice(["", "DE", "FR"]),
             verdict=draw.choices(["valid", "bot"], [9, 1])[0],
             duplicate=draw.random() < 0.1,
         )
@@ -47,57 +68,55 @@ def images(facts: Iterable[Fact]) -> list[Fact]:
     return [each for each in facts if each["kind"] in ("impression", "open", "view")]
 
 
-def counted(facts: Iterable[Fact]) -> list[Fact]:
-    return [each for each in facts if each["verdict"] == "valid" and not each["duplicate"]]
+def counted(facts: Iterable[Fact], *kinds: str) -> list[Fact]:
+    return [each for each in facts if each["kind"] in kinds and each["verdict"] == "valid" and not each["duplicate"]]
 
 
-def clicks(facts: Iterable[Fact]) -> list[Fact]:
-    return counted(each for each in facts if each["kind"] == "click")
+def clicks(facts: Iterable[Fact]) -> int:
+    return len(counted(facts, "click"))
 
 
-def duplicates(facts: Iterable[Fact]) -> list[Fact]:
-    return [each for each in images(facts) if each["duplicate"]]
+def impressions(facts: Iterable[Fact]) -> int:
+    return len(counted(facts, "impression", "open", "view"))
+
+
+def duplicates(facts: Iterable[Fact]) -> int:
+    return sum(each["duplicate"] for each in images(facts))
 
 
 def uniques(facts: Iterable[Fact]) -> int:
     return len({each["visitor"] for each in images(facts) if each["verdict"] == "valid"} - {0})  # 0 is nobody
 
 
-def share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+def share(part: float | None, whole: float | None) -> float | None:
+    return part / whole if whole and part is not None else None
 
 
-def totals(facts: list[Fact]) -> Rows:
-    gross, valid = len(images(facts)), len(counted(images(facts)))
-    clicked, twice = len(clicks(facts)), len(duplicates(facts))
+def change(now: float | None, before: float | None) -> float | None:
+    rate = share(now, before)
+    return None if rate is None else rate - 1
+
+
+def key_figures(facts: list[Fact], before: list[Fact]) -> Rows:
+    shown, was = impressions(facts), impressions(before)
+    seen, seen_before = uniques(facts), uniques(before)
+    orders, orders_before = len(counted(facts, "conversion")), len(counted(before, "conversion"))
+    ctr, cvr = share(clicks(facts), shown), share(orders, seen)
+    gross = len(images(facts))
     return [
-        (valid, uniques(facts), share(clicked, valid), twice, gross, clicked, share(twice, gross)),
+        (
+            *(shown, change(shown, was), seen, change(seen, seen_before)),
+            *(ctr, change(ctr, share(clicks(before), was)), cvr, change(cvr, share(orders_before, seen_before))),
+            *(duplicates(facts), 0, gross, clicks(facts), orders, share(duplicates(facts), gross)),
+        )
     ]
 
 
-def minutes(facts: list[Fact], start_ms: int, end_ms: int) -> dict[int, list[Fact]]:
+def moments(facts: list[Fact], start_ms: int, end_ms: int, step_ms: int) -> dict[int, list[Fact]]:
     found = defaultdict(list)
     for each in facts:
-        found[each["ts"] // MINUTE_MS * MINUTE_MS].append(each)
-    return {minute: found[minute] for minute in range(start_ms, end_ms, MINUTE_MS)}
-
-
-def reach(by_minute: dict[int, list[Fact]]) -> Rows:
-    return [(at, len(counted(images(facts))), uniques(facts)) for at, facts in by_minute.items()]
-
-
-def response(by_minute: dict[int, list[Fact]]) -> Rows:
-    return [
-        (at, len(clicks(facts)), share(len(clicks(facts)), len(counted(images(facts)))))
-        for at, facts in by_minute.items()
-    ]
-
-
-def repeats(by_minute: dict[int, list[Fact]]) -> Rows:
-    return [
-        (at, len(duplicates(facts)), share(len(duplicates(facts)), len(images(facts))))
-        for at, facts in by_minute.items()
-    ]
+        found[each["ts"] // step_ms * step_ms].append(each)
+    return {moment: found[moment] for moment in range(start_ms // step_ms * step_ms, end_ms, step_ms)}
 
 
 def ad_units(facts: list[Fact]) -> Rows:
@@ -105,40 +124,41 @@ def ad_units(facts: list[Fact]) -> Rows:
     for each in facts:
         if each["kind"] != "conversion":
             found[each["advertiser"], each["campaign"], each["creative"], each["placement"]].append(each)
-    rows = []
-    for unit, some in found.items():
-        valid, clicked = len(counted(images(some))), len(clicks(some))
-        rows.append((*unit, valid, uniques(some), clicked, share(clicked, valid), len(duplicates(some))))
+    rows = [
+        (
+            *unit,
+            impressions(some),
+            uniques(some),
+            clicks(some),
+            share(clicks(some), impressions(some)),
+            duplicates(some),
+        )
+        for unit, some in found.items()
+    ]
     return sorted(rows, key=lambda row: (-row[4], -row[6], row[:4]))[:20]
 
 
-def newest(facts: list[Fact]) -> Rows:
-    return [(max((each["ts"] for each in facts if each["kind"] != "conversion"), default=None),)]
-
-
-def recount(facts: list[Fact], start_ms: int, end_ms: int) -> dict[str, Rows]:
-    within = [each for each in facts if start_ms <= each["ts"] <= end_ms]
-    by_minute = minutes(within, start_ms, end_ms)
+def recount(facts: list[Fact], start_ms: int, end_ms: int, step_ms: int) -> dict[str, Rows]:
+    within = [each for each in facts if start_ms <= each["ts"] < end_ms]
+    before = [each for each in facts if 2 * start_ms - end_ms <= each["ts"] < start_ms]
+    by_moment = moments(within, start_ms, end_ms, step_ms).items()
     return {
-        NEWEST.id: newest(within),
-        TOTALS.id: totals(within),
-        DEAD_LETTERS.id: [(0, "")],
-        REACH.id: reach(by_minute),
-        RESPONSE.id: response(by_minute),
-        DUPLICATES.id: repeats(by_minute),
-        AD_UNITS.id: ad_units(within),
+        network.KEY_FIGURES.id: key_figures(within, before),
+        network.REACH.id: [(at, impressions(some), uniques(some)) for at, some in by_moment],
+        network.RESPONSE.id: [(at, clicks(some), share(clicks(some), impressions(some))) for at, some in by_moment],
+        network.DUPLICATES.id: [
+            (at, duplicates(some), share(duplicates(some), len(images(some)))) for at, some in by_moment
+        ],
+        network.AD_UNITS.id: ad_units(within),
     }
 
 
-def rounds(rows: dict[str, Rows]) -> dict[str, Rows]:
+def rounds(rows: Rows) -> Rows:
     """The same, without what the last bits of a division differ in."""
-    return {
-        id: [tuple(round(v, 12) if isinstance(v, float) else v for v in row) for row in some]
-        for id, some in rows.items()
-    }
+    return [tuple(round(v, 12) if isinstance(v, float) else v for v in row) for row in rows]
 
 
-def test_every_panel_equals_a_recount_as_time_goes_on(ask: Ask, clickhouse: str):
+def test_what_is_shown_equals_a_recount_as_time_goes_on(reader: ClickHouse, clickhouse: str):
     now_ms = round(NOW_S * 1000)
     facts = traffic(1, 6000, now_ms - 4200_000, now_ms)
     # Redelivery and replay: the same rows once more, the highest version is what counts.
@@ -148,34 +168,68 @@ def test_every_panel_equals_a_recount_as_time_goes_on(ask: Ask, clickhouse: str)
     insert(clickhouse, "facts_in", replayed)
     replaced = {each["id"]: each for each in facts + replayed}
 
-    quarter, hour = Range(900), Range(3600)
+    watched = [Watched(View(network.BOARD, span=span)) for span in ("15m", "1h", "6h")]
     for step_s in (0, 2, 75, 600):
         # What comes in meanwhile lies in the last minutes, some of it late.
         more = traffic(step_s + 2, 100, now_ms + (step_s - 90) * 1000, now_ms + step_s * 1000)
         insert(clickhouse, "facts_in", more)
         replaced |= {each["id"]: each for each in more}
-        for span in (quarter, hour):
-            span.refresh(ask, NOW_S + step_s)
-            shown = span.snapshot
+        for each in watched:
+            each.refresh(reader, NOW_S + step_s)
+            shown = each.snapshot
             assert shown is not None
-            assert shown.error == ""
-            assert shown.end == (now_ms // 1000 + step_s) // 60 * MINUTE_MS + MINUTE_MS
-            assert shown.end - shown.start == span.span_s * 1000 + MINUTE_MS
-            assert rounds(shown.rows) == rounds(recount([*replaced.values()], shown.start, shown.end))
-    assert Counter(each["kind"] for each in facts)["click"] > 100
+            assert (shown.error, shown.whole) == ("", True)
+            start_s, end_s, step = shown.window
+            assert end_s == (now_ms // 1000 + step_s) // 60 * 60 + 60
+            wanted = recount([*replaced.values()], start_s * 1000, end_s * 1000, step * 1000)
+            assert {id: rounds(shown.rows[id]) for id in wanted} == {id: rounds(rows) for id, rows in wanted.items()}
+            newest = max(each["ts"] for each in replaced.values() if each["kind"] != "conversion")
+            assert shown.newest == newest
 
 
-def test_a_range_without_hits_knows_of_earlier_ones(ask: Ask, clickhouse: str):
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+def test_reading_on_says_what_reading_whole_says(board: Board, reader: ClickHouse, clickhouse: str):
+    later_s = NOW_S + (40 + BOARDS.index(board)) * 86400
+    facts = traffic(7, 600, round(later_s * 1000) - 7 * 3600_000, round(later_s * 1000))
+    insert(clickhouse, "facts_in", facts)
+    insert(clickhouse, "minute_rows", minute_rows(facts))
+    watched = Watched(View(board, "Asia/Kolkata", span="6h"))
+    watched.refresh(reader, later_s)
+    insert(clickhouse, "facts_in", traffic(8, 60, round(later_s * 1000) - 100_000, round(later_s * 1000) + 400_000))
+    watched.refresh(reader, later_s + 400)
+    assert watched.snapshot
+    whole = read(watched.view, reader, later_s + 400)
+    of_now = {pipeline.FRESHNESS.id, pipeline.MINUTE_LAG.id, pipeline.SPOOLS.id}
+    for panel in board.panels:
+        assert panel.id in of_now or watched.snapshot.rows[panel.id] == whole.rows[panel.id], panel.id
+
+
+def test_a_range_without_hits_knows_of_earlier_ones(reader: ClickHouse, clickhouse: str):
     insert(clickhouse, "facts_in", [fact(round(NOW_S * 1000))])
-    later = Range(900)
-    later.refresh(ask, NOW_S + 30 * 86400)
-    assert later.snapshot is not None
-    assert later.snapshot.ever
-    assert later.snapshot.rows[TOTALS.id] == [(0, 0, None, 0, 0, 0, None)]
-    assert later.snapshot.rows[NEWEST.id] == [(None,)]
+    later = read(View(network.BOARD), reader, NOW_S + 300 * 86400)
+    assert later.ever
+    assert later.newest is None
+    assert later.rows[network.AD_UNITS.id] == []
 
 
-def test_dead_letters_are_counted_once_with_their_reasons(ask: Ask, clickhouse: str):
+def test_ranges_that_follow_one_another_share_no_hit(reader: ClickHouse, clickhouse: str):
+    midnight_ms = 1_810_080_000_000
+    at = [midnight_ms - 1, midnight_ms, midnight_ms + 86_400_000 - 1, midnight_ms + 86_400_000]
+    facts = [fact(ts, visitor=1 + place) for place, ts in enumerate(at)]
+    insert(clickhouse, "facts_in", facts)
+    insert(clickhouse, "minute_rows", minute_rows(facts))
+    days = ("2027-05-11", "2027-05-12", "2027-05-13")
+    counts = []
+    for day in days:
+        view = View(pipeline.BOARD, span="", first=day, last=day)
+        rates = read(view, reader, midnight_ms / 1000 + 9 * 86400).rows[pipeline.RATE.id]
+        shown = read(replace(view, board=network.BOARD), reader, midnight_ms / 1000 + 9 * 86400)
+        counts.append(shown.rows[network.KEY_FIGURES.id][0][0])
+        assert round(sum(rate for _, rate in rates) * shown.window.step_s) == counts[-1]
+    assert counts == [1, 2, 1]
+
+
+def test_dead_letters_are_counted_once_with_their_reasons(reader: ClickHouse, clickhouse: str):
     at_s = NOW_S + 60 * 86400
     letter = {
         "id": "00000000-0000-4000-8000-00000000000a",
@@ -187,40 +241,185 @@ def test_dead_letters_are_counted_once_with_their_reasons(ask: Ask, clickhouse: 
     other = letter | {"id": "00000000-0000-4000-8000-00000000000b", "reason": "json"}
     insert(clickhouse, "dead_letters", [letter, other])
     insert(clickhouse, "dead_letters", [letter])
-    at = Range(900)
-    at.refresh(ask, at_s)
-    assert at.snapshot is not None
-    assert at.snapshot.rows[DEAD_LETTERS.id] == [(2, "json, name")]
+    assert read(View(pipeline.BOARD), reader, at_s).rows[pipeline.DEAD_LETTERS.id] == [(2, "json, name")]
+    assert read(View(network.BOARD), reader, at_s).rows[network.KEY_FIGURES.id][0][9] == 2
 
 
-def test_numbers_stay_while_clickhouse_is_away(ask: Ask):
-    span = Range(900)
-    span.refresh(ask, NOW_S)
-    before = span.snapshot
-    span.refresh(connect("http://127.0.0.1:9"), NOW_S + 1)
-    away = span.snapshot
+def test_numbers_stay_while_clickhouse_is_away(reader: ClickHouse):
+    watched = Watched(View(network.BOARD))
+    watched.refresh(reader, NOW_S)
+    before = watched.snapshot
+    watched.refresh(ClickHouse("http://127.0.0.1:9"), NOW_S + 1)
+    away = watched.snapshot
     assert before is not None
     assert away is not None
     assert away.error == "ClickHouse at 127.0.0.1:9 doesn't answer."
     assert away.rows == before.rows
     assert away.asked == before.asked
-    span.refresh(ask, NOW_S + 2)
-    assert span.snapshot is not None
-    assert span.snapshot.error == ""
+    watched.refresh(reader, NOW_S + 2)
+    assert watched.snapshot is not None
+    assert watched.snapshot.error == ""
 
 
 def test_a_password_stays_out_of_what_the_page_says():
     with pytest.raises(Unavailable) as said:
-        connect("http://user:secret@127.0.0.1:9")("SELECT 1")
+        ClickHouse("http://user:secret@127.0.0.1:9").ask("SELECT 1")
     assert "secret" not in str(said.value)
 
 
-def test_a_query_that_clickhouse_refuses_is_said(ask: Ask):
+def test_a_query_that_clickhouse_refuses_is_said(reader: ClickHouse):
     with pytest.raises(Unavailable, match="refuses the page's queries"):
-        ask("SELECT nothing_of_that_name FROM impressions")
+        reader.ask("SELECT nothing_of_that_name FROM impressions")
 
 
-def test_columns_are_what_the_sql_answers(ask: Ask):
-    for panel in PANELS:
-        rows = ask(expand(panel.sql, round(NOW_S) - 900, round(NOW_S)))
-        assert {len(row) for row in rows} <= {len(panel.columns)}, panel.id
+def test_the_page_cannot_write(reader: ClickHouse):
+    for sql in ("INSERT INTO advertisers (advertiser) VALUES ('x')", "TRUNCATE TABLE facts", "DROP VIEW impressions"):
+        with pytest.raises(Unavailable):
+            reader.ask(sql)
+
+
+# An advertiser's view
+
+
+@pytest.fixture(scope="module")
+def two(reader: ClickHouse, clickhouse: str) -> float:
+    """Two advertisers' facts, rows and letters, up to the moment that is returned."""
+    now_s = NOW_S + 90 * 86400
+    facts = [
+        each | {"isp": f"isp of {each['advertiser']}", "subscriber": f"s of {each['advertiser']}"}
+        for each in traffic(21, 800, round(now_s * 1000) - 3000_000, round(now_s * 1000))
+    ]
+    insert(clickhouse, "facts_in", facts)
+    insert(clickhouse, "minute_rows", minute_rows(facts))
+    late = {"minute": int(now_s) // 60 * 60 - 600, "campaign": "spring", "creative": "a", "placement": "", "version": 2}
+    insert(clickhouse, "minute_rows", [late | {"advertiser": name, "late": True} for name in ("acme", "globex")])
+    sent = {"campaign": "spring", "visitor": 5}
+    insert(clickhouse, "sent_list", [sent | {"advertiser": name, "subscriber": name} for name in ("acme", "globex")])
+    insert(clickhouse, "advertisers", [{"advertiser": name} for name in ("acme", "globex")])
+    letter = {"id": "00000000-0000-4000-8000-00000000000c", "reason": "name", "origin": "globex", "line": "globex"}
+    insert(clickhouse, "dead_letters", [letter | {"ts": round(now_s * 1000)}])
+    return now_s
+
+
+def test_a_tenants_queries_find_its_own_rows_of_every_table(two: float, reader: ClickHouse, clickhouse: str):
+    tables = reader.ask(
+        "SELECT name, name IN (SELECT table FROM system.columns WHERE database = 'pixeltally' AND name = 'advertiser')"
+        " FROM system.tables WHERE database = 'pixeltally' AND NOT match(name, '_(in|fill)$') AND name NOT LIKE '.%'"
+    )
+    assert len(tables) > 20
+    for name, has_advertiser in tables:
+        of = f"{name}(period = 'day', tz = 'UTC')" if name.endswith("reach") else name
+        own = has_advertiser or name.endswith("reach")
+        found = reader.ask(f"SELECT {'advertiser' if own else 1} FROM {of}", tenant="acme")
+        assert {row[0] for row in found} <= ({"acme", "~unregistered"} if own else set()), name
+    for name in ("facts", "minutes", "impressions", "clicks", "opens", "funnel", "sent_list", "reach_sets"):
+        assert reader.ask(f"SELECT 1 FROM {name} WHERE advertiser = 'acme' LIMIT 1", tenant="acme"), name
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "WITH f AS (SELECT * FROM facts) SELECT count() FROM f WHERE advertiser = 'globex'",
+        "SELECT (SELECT count() FROM impressions WHERE advertiser = 'globex')",
+        "SELECT countIf('globex' IN (SELECT advertiser FROM minutes)) FROM (SELECT 1)",
+        "SELECT count() FROM facts AS a JOIN pixeltally.facts AS b USING campaign WHERE b.advertiser = 'globex'",
+        "SELECT count() FROM facts FINAL WHERE advertiser != 'acme'",
+        "SELECT count() FROM (SELECT * FROM clicks UNION ALL SELECT * FROM clicks) WHERE advertiser != 'acme'",
+        "SELECT count() FROM dead_letters",
+    ],
+)
+def test_the_fence_holds_in_every_corner_of_a_query(sql: str, two: float, reader: ClickHouse):
+    assert reader.ask(sql, tenant="acme") == [(0,)]
+
+
+@pytest.mark.parametrize("board", TENANT_BOARDS, ids=lambda board: board.uid)
+def test_a_tenants_boards_hold_nothing_of_others(board: Board, two: float, reader: ClickHouse):
+    own = read(View(board, tenant="acme"), reader, two)
+    # What the URL chooses is taken as it is here; the tenant's own name takes its place.
+    forced = read(View(board, tenant="acme", chosen=(("advertiser", "globex"),)), reader, two)
+    everybodys = read(View(board, chosen=(("advertiser", "acme"),)), reader, two)
+    assert own.rows == forced.rows
+    assert own.rows == {id: rows for id, rows in everybodys.rows.items() if id != "advertiser"}
+    assert "globex" not in str(own.rows)
+    assert any(row for rows in own.rows.values() for row in rows)
+
+
+@pytest.mark.parametrize("board", TENANT_BOARDS, ids=lambda board: board.uid)
+def test_a_panel_that_asked_for_all_would_still_be_fenced(board: Board, two: float, reader: ClickHouse):
+    window = View(board).window(two)
+    everything = {scope: scope for scope in SCOPES} | {TIMEZONE: "'UTC'"}
+    for panel in board.panels:
+        sql = expand(panel.sql, window.start_s, window.end_s, window.step_s, everything, until="<").strip()
+        assert "globex" not in str(reader.ask(sql, tenant="acme")), panel.id
+
+
+TRIED = [
+    ("/campaign", ""),
+    ("/mail", "?advertiser=globex"),
+    ("/invalid", "?advertiser=globex&campaign=spring"),
+    ("/campaign", "?advertiser=acme'%20OR%201=1%20--"),
+    ("/campaign", "?campaign=x')%20UNION%20ALL%20SELECT%20*%20FROM%20facts%20--"),
+    ("/campaign", "?zone=UTC'%20OR%20''='"),
+    ("/campaign", "?range=30d'%20OR%201=1"),
+    ("/campaign", "?from=2027-01-01'%20OR%201=1&to=2027-12-31"),
+    ("/network", ""),
+    ("/pipeline", ""),
+    ("/", "?advertiser=globex"),
+    ("/campaign", "?tenant=globex&link=globex&advertiser[]=globex"),
+]
+
+
+@pytest.fixture(scope="module")
+def page(two: float, reader: ClickHouse) -> Iterator[Callable[..., str]]:
+    """Asks the page's server as a browser does: `page(cookie, path, search)` is all that it answers."""
+    settings = Settings.from_env({"PIXELTALLY_SECRET": SECRET, "PIXELTALLY_LIVE_TOKEN": "a token of the tests"})
+    with Feed(reader, clock=lambda: two) as feed:
+        server = application(settings, feed).server
+
+        def ask(cookie: str, path: str, search: str) -> str:
+            client = server.test_client()
+            client.set_cookie("pixeltally-8090", cookie)
+            asked = [each for each in client.get("/_dash-dependencies").json if not each["clientside_function"]]
+            said = ""
+            assert len(asked) == 1
+            while True:
+                answer = client.post("/_dash-update-component", json=callback(asked[0], path, search))
+                assert answer.status_code == 200
+                said += answer.text
+                if answer.json["response"]["poll"]["interval"] > FIRST_POLL_MS:
+                    return said
+
+        yield ask
+
+
+def callback(asked: Any, path: str, search: str) -> Any:
+    """What a browser sends for a callback of the page, by what the page says of it."""
+    values = {"pathname": path, "search": search, "n_intervals": 1, "data": {"zone": "UTC"}}
+    outputs = [each.rpartition(".") for each in asked["output"].strip(".").split("...")]
+    given = [{"id": each["id"], "property": each["property"]} for each in asked["inputs"]]
+    return {
+        "output": asked["output"],
+        "outputs": [{"id": id, "property": name} for id, _, name in outputs],
+        "inputs": [each | {"value": values[each["property"]]} for each in given],
+        "changedPropIds": ["url.search"],
+        "state": [each | {"value": {"view": ""}} for each in asked["state"]],
+    }
+
+
+@pytest.mark.parametrize(("path", "search"), TRIED)
+def test_whatever_a_tenant_asks_it_sees_its_own(path: str, search: str, page: Callable[..., str]):
+    said = page(view_link(parse(SECRET)[0], "acme", int(time.time()) + 600), path, search)
+    assert "globex" not in said
+    assert "acme" in said or "Nothing to show" in said
+
+
+def test_the_same_asked_with_the_token_shows_all(page: Callable[..., str]):
+    said = page("a token of the tests", "/campaign", "")
+    assert "acme" in said
+    assert "globex" in said
+    assert "isp of globex" in said
+
+
+def test_another_advertisers_signature_shows_nothing(page: Callable[..., str]):
+    text = view_link(parse(SECRET)[0], "globex", int(time.time()) + 600)
+    assert "acme" not in page(text, "/campaign", "?advertiser=acme")

@@ -23,6 +23,9 @@ Json = dict[str, Any]
 PANELS = [place.panel for board in BOARDS for place in board.places]
 COMMITTED = {path.name: json.loads(path.read_text()) for path in sorted((ROOT / "boards").iterdir())}
 
+#: What the contract offers to dashboards; and, for the health of spools, the facts themselves.
+VIEWS = {"impressions", "opens", "clicks", "conversions", "minutes", "dead_letters", "facts"}
+
 #: Units of Grafana's that our boards use (its list is `valueFormats/categories.ts`).
 UNITS = {"locale", "none", "percentunit", "dateTimeAsLocal", "s", "cps"}
 
@@ -155,11 +158,32 @@ def test_an_advertisers_boards_are_fixed_to_it():
         assert others == dashboard(board)["templating"]["list"][1:]
 
 
-@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.id)
+panels = pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.id)
+
+
+@panels
 def test_a_panel_says_what_it_counts_and_divides_sums_by_sums(panel: Panel):
     assert panel.title
     assert panel.description.endswith(".")
     assert not re.search(r"\bavg\w*\(|sum\w*\((?:\w+\.)?ctr|sum\w*\((?:minutes\.)?uniques\)", panel.sql)
+
+
+@panels
+def test_a_panel_reads_what_it_may_and_sets_nothing(panel: Panel):
+    own = set(re.findall(r"(\w+) AS\s+\(", panel.sql))
+    read = set(re.findall(r"(?<!FILL )\b(?:FROM|JOIN)\s+([a-z_.]+)", panel.sql)) - own
+    assert read
+    assert read <= VIEWS
+    assert not re.search(r"\bSETTINGS\b|\bmerge\(|\bremote|\burl\(|\bfile\(", panel.sql)
+
+
+@panels
+def test_notes_and_links_name_what_is_there(panel: Panel):
+    names = {column.name for column in panel.columns}
+    for column in panel.columns:
+        assert set(re.findall(r"{(\w+)}", column.note)) <= names
+        assert not column.link or column.link in {board.uid for board in BOARDS}
+    assert panel.columns[0].unit != "change"
 
 
 def test_rules_are_whole():
@@ -178,7 +202,7 @@ def test_advertisers_may_read_what_their_boards_ask():
     asked = [place.panel.sql for board in TENANT_BOARDS for place in board.places]
     asked += [alert.sql for alert in TENANT_ALERTS]
     asked += [each["query"] for board in TENANT_BOARDS for each in dashboard(board)["templating"]["list"]]
-    named = {name for sql in asked for name in re.findall(r"\b(?:FROM|JOIN)\s+([a-z_]+)", sql)}
+    named = {name for sql in asked for name in re.findall(r"(?<!FILL )\b(?:FROM|JOIN)\s+([a-z_]+)", sql)}
     own = {name for sql in asked for name in re.findall(r"\b(\w+) AS\s+\(", sql)}
     assert named - own <= rights.READABLE.keys()
     assert tenant(Settings.from_env({"PIXELTALLY_SECRET": "s"}), "acme").user == rights.user("acme")

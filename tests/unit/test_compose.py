@@ -64,7 +64,8 @@ def test_the_example_holds_every_variable_used_and_no_other() -> None:
 
 
 def test_secrets_are_required_and_have_no_default() -> None:
-    for name in ("PIXELTALLY_SECRET", "CLICKHOUSE_PASSWORD", "CLICKHOUSE_READER_PASSWORD", "GRAFANA_PASSWORD"):
+    passwords = ("CLICKHOUSE_PASSWORD", "CLICKHOUSE_READER_PASSWORD", "GRAFANA_PASSWORD")
+    for name in ("PIXELTALLY_SECRET", "PIXELTALLY_LIVE_TOKEN", *passwords):
         assert set(re.findall(rf"\${{{name}([:?-]*)", TEXT)) == {":?"}
         assert example()[name] == ""
 
