@@ -27,9 +27,10 @@ class Column:
 class Panel:
     """One question and the shape of its answer.
 
-    A `stat` answers one row, each column a key figure; a `series` moments first, then numbers (or a text and a number,
-    stacked); `bars` and a `table` ranked rows, their names first; a `funnel` steps, each a part of the one before; a
-    `heat` rows of numbers that shade; a `map` one row a country (ISO 3166-1 alpha-2), the number last.
+    A `stat` answers one row, each column a key figure, or, where a text comes first, a row for each text; a `series`
+    moments first, then numbers (or a text and a number, stacked); `bars` and a `table` ranked rows, their names first;
+    a `funnel` steps, each a part of the one before; a `heat` rows of numbers that shade; a `map` one row a country
+    (ISO 3166-1 alpha-2), the number last.
     """
 
     id: str
@@ -38,7 +39,14 @@ class Panel:
     picture: Picture
     columns: tuple[Column, ...]
     sql: str
+    nothing: str = ""  #: why there may be no rows, and what to do about it
     whole: bool = False  #: of a series: what a moment's row says depends on other moments of the range, too
+    seldom: bool = False  #: takes long and moves slowly: the live page reads it once a minute
+
+    @property
+    def is_by_text(self) -> bool:
+        """Whether a `stat` has a row for each text."""
+        return self.picture == "stat" and len(self.shown) > 1 and self.shown[0].unit == "text"
 
     @property
     def shown(self) -> tuple[Column, ...]:

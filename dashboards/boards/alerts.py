@@ -6,6 +6,7 @@ Each rule's SQL answers numbers, one a label; Grafana compares each with the rul
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dashboards.boards.money import pacing
 from dashboards.boards.render import FOLDER, FOLDER_UID, SOURCE_UID, TABLE, target
 
 Json = dict[str, Any]
@@ -92,13 +93,32 @@ GROUP BY reason
     Alert(
         uid="pixeltally-stages-differ",
         title="Stages differ",
-        summary="A reconciliation of the last hour found hits that one stage has and another has not: `pixeltally"
-        " reconcile` says which.",
-        sql="SELECT sum(difference) AS difference FROM reconciliations WHERE $__timeFilter(at)",
+        summary="Hits counted at one stage are not at another, or were lost: `pixeltally reconcile` says which.",
+        sql="""
+SELECT sum(difference) + sum(lost) AS difference
+FROM (SELECT * FROM reconciliations FINAL)
+WHERE $__timeFilter(at)
+HAVING count() > 0
+""",
         above=0,
-        range_s=3600,
+        range_s=900,
         for_s=0,
         severity="critical",
+    ),
+    Alert(
+        uid="pixeltally-pacing",
+        title="Off the plan",
+        summary="A campaign's spend is more than 25% off its plan, a quarter of which or more is over.",
+        sql=f"""
+SELECT advertiser, concat(campaign, ' ', currency) AS campaign, abs(pace - 1) AS off
+FROM ({pacing("1")})
+WHERE elapsed >= 0.25 AND elapsed < 1 AND pace IS NOT NULL
+""",
+        above=0.25,
+        range_s=3600,
+        for_s=3600,
+        severity="warning",
+        tenants=True,
     ),
     Alert(
         uid="pixeltally-invalid-jump",

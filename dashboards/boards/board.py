@@ -48,6 +48,7 @@ class Annotation:
 
     name: str
     sql: str
+    tenants: bool = True  #: makes sense to an advertiser, of its own rows
 
 
 #: Minutes without any hit: an outage, or a quiet night.
@@ -63,6 +64,7 @@ FROM
 WHERE next > minute + 660
 ORDER BY time
 """,
+    tenants=False,  # one advertiser is quiet more often than the network is out
 )
 
 
@@ -83,6 +85,10 @@ class Board:
     def panels(self) -> tuple[Panel, ...]:
         """The panels alone."""
         return tuple(place.panel for place in self.places)
+
+    def marks(self, advertiser: str) -> tuple[Annotation, ...]:
+        """The annotations; for an advertiser alone where one is named."""
+        return tuple(each for each in self.annotations if each.tenants or not advertiser)
 
 
 def choices(scope: tuple[Scope, ...], place: int) -> str:

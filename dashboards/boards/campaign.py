@@ -1,6 +1,7 @@
 """Campaign: what a campaign, or what is chosen of it, reached and what came of it."""
 
-from dashboards.boards.board import COUNTED, OF_CAMPAIGN, OF_CREATIVE, UNIQUES, ZONE, Board, Place
+from dashboards.boards.board import COUNTED, GAPS, OF_CAMPAIGN, OF_CREATIVE, UNIQUES, ZONE, Board, Place
+from dashboards.boards.money import DAILY, PACING, TERMS
 from dashboards.panel import Column, Panel
 
 KEY_FIGURES = Panel(
@@ -115,9 +116,10 @@ LIMIT 500
 COUNTRIES = Panel(
     id="campaign-countries",
     title="Where",
-    description="Impressions by country of the IP address; empty without PIXELTALLY_GEO_COUNTRY_MMDB.",
+    description="Impressions by country of the IP address, as far as it is known.",
     picture="map",
     columns=(Column("country", "Country", "text"), Column("impressions", "Impressions")),
+    nothing="No address then has a country that is known; private ones have none.",
     sql=f"""
 SELECT country, count() AS impressions
 FROM impressions
@@ -230,6 +232,8 @@ BOARD = Board(
         Place(KEY_FIGURES, 24, 4),
         Place(DAYS, 14),
         Place(FREQUENCY, 10),
+        Place(DAILY, 10),
+        Place(PACING, 14),
         Place(UNITS, 24, 10),
         Place(COUNTRIES, 15, 11),
         Place(PROVIDERS, 9, 11),
@@ -238,5 +242,6 @@ BOARD = Board(
         Place(FUNNEL, 12),
     ),
     scope=("advertiser", "campaign", "creative"),
+    annotations=(TERMS, GAPS),
     since="now-30d",
 )

@@ -1,6 +1,6 @@
 """Invalid traffic: what was not counted, why, and whom it came from."""
 
-from dashboards.boards.board import COUNTED, FILL, OF_CAMPAIGN, Board, Place
+from dashboards.boards.board import COUNTED, FILL, GAPS, OF_CAMPAIGN, Board, Place
 from dashboards.panel import Column, Panel
 
 KEY_FIGURES = Panel(
@@ -164,5 +164,6 @@ BOARD = Board(
         Place(REPEATERS, 24, 10),
     ),
     scope=("advertiser", "campaign"),
+    annotations=(GAPS,),
     since="now-7d",
 )

@@ -1,6 +1,6 @@
 """E-mail: who opened, as far as an open proves anything, who clicked and who completed."""
 
-from dashboards.boards.board import COUNTED, FILL, OF_CAMPAIGN, Board, Place
+from dashboards.boards.board import COUNTED, FILL, GAPS, OF_CAMPAIGN, Board, Place
 from dashboards.panel import Column, Panel
 
 _OPENS = f"kind = 'open' AND $__timeFilter(ts) AND {OF_CAMPAIGN}"
@@ -191,5 +191,6 @@ BOARD = Board(
         Place(COMPLETED, 24, 10),
     ),
     scope=("advertiser", "campaign"),
+    annotations=(GAPS,),
     since="now-30d",
 )

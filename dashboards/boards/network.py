@@ -1,6 +1,7 @@
 """Network overview: the whole network at a glance, and who of it is large."""
 
 from dashboards.boards.board import COUNTED, FILL, GAPS, UNIQUES, Board, Place
+from dashboards.boards.money import SPEND
 from dashboards.panel import Column, Panel
 
 #: The range and, before it, one as long.
@@ -202,7 +203,8 @@ BOARD = Board(
     description="The whole network: what was seen, by how many, and what came of it.",
     places=(
         Place(KEY_FIGURES, 24, 5),
-        Place(REACH, 24),
+        Place(REACH, 18),
+        Place(SPEND, 6),
         Place(RESPONSE, 12),
         Place(DUPLICATES, 12),
         Place(ADVERTISERS, 24, 8),

@@ -48,6 +48,57 @@ WHERE $__timeFilter(found)
 """,
 )
 
+_RECONCILED = "SELECT *, `to` AS judged FROM reconciliations FINAL"
+
+RECONCILED = Panel(
+    id="pipeline-reconciled",
+    title="Reconciliation",
+    description="Each stage is counted again from sources that don't know of each other, every five minutes:"
+    " by how many hits they differ. docs/proof.md says what to do.",
+    picture="stat",
+    columns=(
+        Column("difference", "Difference", alarm=1, note="{lost} lost, {facts} hits compared"),
+        Column("judged", "Compared up to", "time"),
+        Column("lost", "Answered, then lost", shown=False),
+        Column("facts", "Facts", shown=False),
+    ),
+    sql=f"""
+SELECT
+    if(count() = 0, NULL, sum(difference)) AS difference, if(count() = 0, NULL, max(r.judged)) AS judged,
+    sum(r.lost) AS lost, sum(r.facts) AS facts
+FROM ({_RECONCILED}) AS r
+WHERE $__timeFilter(r.judged)
+""",
+)
+
+STAGES = Panel(
+    id="pipeline-stages",
+    title="Hits at each stage",
+    description="What each reconciliation found; `pixeltally reconcile` says where stages differ. Kafka's is unknown"
+    " where it keeps the range no more.",
+    picture="table",
+    columns=(
+        Column("judged", "Up to", "time"),
+        Column("answered", "Answered"),
+        Column("lost", "Lost", alarm=1),
+        Column("spooled", "Spooled"),
+        Column("dead", "Dead letters"),
+        Column("imported", "Imported"),
+        Column("in_kafka", "In Kafka"),
+        Column("facts", "In ClickHouse"),
+        Column("windows", "Images in windows"),
+        Column("difference", "Difference", alarm=1),
+    ),
+    nothing="Nothing was reconciled then; the sink does so every five minutes, and `pixeltally reconcile` at once.",
+    sql=f"""
+SELECT judged, answered, lost, spooled, dead, imported, in_kafka, facts, windows_gross AS windows, difference
+FROM ({_RECONCILED})
+WHERE $__timeFilter(judged)
+ORDER BY judged DESC
+LIMIT 100
+""",
+)
+
 RATE = Panel(
     id="pipeline-rate",
     title="Requests a second",
@@ -129,11 +180,13 @@ BOARD = Board(
     description="Whether the numbers are fresh and whole, as far as ClickHouse knows.",
     places=(
         Place(FRESHNESS, 8, 5),
-        Place(MINUTE_LAG, 8, 5),
-        Place(DEAD_LETTERS, 8, 5),
+        Place(MINUTE_LAG, 4, 5),
+        Place(RECONCILED, 8, 5),
+        Place(DEAD_LETTERS, 4, 5),
         Place(RATE, 12),
         Place(LETTERS_OVER_TIME, 12),
         Place(SPOOLS, 24, 6),
+        Place(STAGES, 24, 8),
         Place(LETTERS, 24),
     ),
     annotations=(GAPS,),

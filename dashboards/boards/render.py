@@ -63,7 +63,7 @@ def dashboard(board: Board, advertiser: str = "") -> Json:
         "timepicker": {},
         "links": [_boards_link()],
         "templating": {"list": [variable(board.scope, place, advertiser) for place in range(len(board.scope))]},
-        "annotations": {"list": [_built_in(), *map(_annotation, board.annotations)]},
+        "annotations": {"list": [_built_in(), *map(_annotation, board.marks(advertiser))]},
         "panels": _panels(board.places),
     }
 
@@ -206,7 +206,7 @@ def _override(panel: Panel, column: Column) -> Json:
         properties.append({"id": "unit", "value": UNITS[column.unit]})
     if column.unit in _DECIMALS:
         properties.append({"id": "decimals", "value": _DECIMALS[column.unit]})
-    if column.warn is not None:
+    if column.warn is not None or column.alarm is not None:
         properties.append({"id": "thresholds", "value": _thresholds(column.warn, column.alarm)})
         if made_of_cells:
             properties.append({"id": "color", "value": {"mode": "thresholds"}})
@@ -242,9 +242,9 @@ def _options(panel: Panel) -> Json:
     shown = panel.shown
     legend = {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []}
     if panel.picture == "stat":
-        names = "|".join(each.title for each in shown)
+        names = "|".join(each.title for each in shown[panel.is_by_text :])
         return {
-            "reduceOptions": {"calcs": ["lastNotNull"], "fields": f"/^({names})$/", "values": False},
+            "reduceOptions": {"calcs": ["lastNotNull"], "fields": f"/^({names})$/", "values": panel.is_by_text},
             "colorMode": "value",
             "graphMode": "none",
             "justifyMode": "auto",

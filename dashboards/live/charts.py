@@ -65,7 +65,7 @@ def series(panel: Panel, snapshot: Snapshot, view: View, scheme: Scheme, can_dra
     is_split = any(column.unit == "text" for column in panel.columns)
     lines = _parts(panel, rows, frame) if is_split else _lines(panel, rows, colours)
     traces = [each for line in lines for each in ([_stacked(line, frame)] if is_split else _curve(line, frame))]
-    marks = [row for each in view.board.annotations for row in snapshot.rows.get(each.name, [])]
+    marks = [row for each in view.board.marks(view.tenant) for row in snapshot.rows.get(each.name, [])]
     layout = _layout(lines, frame, marks, is_split) | {"dragmode": "zoom" if can_drag else False}
     graph = dcc.Graph(id={"chart": panel.id}, figure={"data": traces, "layout": layout}, config=_CONFIG)
     return _totals(lines) if is_split else _newest(lines, frame), graph

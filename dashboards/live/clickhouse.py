@@ -2,7 +2,8 @@
 
 An advertiser's queries carry ClickHouse's setting `additional_table_filters`, which holds for every table of ours that
 a query reads, also through views, joins and subqueries: of a table with a column `advertiser` only the advertiser's
-rows are there, of any other none. So it doesn't depend on what a panel asks, and SQL is our panels' alone.
+rows are there, of any other none (but how long rows are kept). So it doesn't depend on what a panel asks, and SQL is
+our panels' alone.
 """
 
 import logging
@@ -37,7 +38,7 @@ _SETTINGS: dict[str, Any] = {
 _TABLES = """
 SELECT name, name IN (SELECT table FROM system.columns WHERE database = currentDatabase() AND name = 'advertiser')
 FROM system.tables
-WHERE database = currentDatabase() AND engine NOT LIKE '%View'
+WHERE database = currentDatabase() AND engine NOT LIKE '%View' AND name != 'retentions'
 """
 
 

@@ -14,6 +14,7 @@ from dashboards.boards.board import choices
 from dashboards.live.clickhouse import ClickHouse, Rows, Unavailable
 from dashboards.live.view import View, Window
 from dashboards.macros import expand
+from dashboards.panel import Panel
 
 #: Seconds between two rounds of queries.
 REFRESH_S = 1.0
@@ -25,6 +26,8 @@ WATCH_S = 10.0
 #: The newest minutes, which later facts may still change; the rest of a series is read once a minute.
 UNSETTLED_S = 5 * 60
 REREAD_S = 60.0
+#: What takes long rests so many times what it took, where that is more than a minute.
+REREAD_REST = 20
 #: Views that are watched at most; of more, those go first that were asked for longest ago.
 MOST_VIEWS = 100
 #: Views that are refreshed at a time: a large range doesn't hold the others up.
@@ -70,18 +73,20 @@ class Snapshot:
 
 def questions(view: View) -> list[Question]:
     """All that a view asks: its panels, what can be chosen, what its series are marked with."""
-    panels = [
-        Question(panel.id, panel.sql, panel.picture == "series" and "$__timeInterval(" in panel.sql and not panel.whole)
-        for panel in view.board.panels
-    ]
+    panels = [_question(panel) for panel in view.board.panels]
     scope = view.board.scope
     offered = [
         Question(scope[place], choices(scope, place), seldom=True)
         for place in range(len(scope))
         if not (view.tenant and scope[place] == "advertiser")
     ]
-    marks = [Question(each.name, each.sql, seldom=True) for each in view.board.annotations]
-    return [*panels[:1], *offered, *panels[1:], *marks]
+    marks = [Question(each.name, each.sql, seldom=True) for each in view.board.marks(view.tenant)]
+    return [*panels[:1], *offered, *sorted(panels[1:], key=lambda panel: panel.seldom), *marks]
+
+
+def _question(panel: Panel) -> Question:
+    grows = panel.picture == "series" and "$__timeInterval(" in panel.sql and not panel.whole
+    return Question(panel.id, panel.sql, grows, panel.seldom)
 
 
 @dataclass
@@ -157,7 +162,7 @@ class Watched:
                 return self._read_on(question, clickhouse, window)
         reading.rows = self._ask(clickhouse, question.sql, window)
         reading.window = window
-        reading.whole_due = began + REREAD_S
+        reading.whole_due = began + max(REREAD_S, REREAD_REST * (time.monotonic() - began))
         return reading.rows
 
     def _read_on(self, question: Question, clickhouse: ClickHouse, window: Window) -> Rows:

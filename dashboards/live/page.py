@@ -156,7 +156,7 @@ def _panel(place: Place) -> Component:
     hole = html.Div(id=f"in-{panel.id}", className="in")
     chart = html.Div(id=f"chart-{panel.id}", className="chart", **aria(hidden="true"))
     return html.Section(
-        className=f"panel {panel.picture}",
+        className=f"panel {panel.picture}{' each' if panel.is_by_text else ''}",
         style={"--width": place.width, "--height": place.height},
         **aria(labelledby=panel.id),
         children=[
@@ -180,7 +180,7 @@ def numbers(view: View, snapshot: Snapshot | None, browser: Browser, settings: S
         if snapshot is None or panel.id not in snapshot.rows:
             places[place] = _none("Not read yet." if snapshot and snapshot.error else "Reading…")
         elif not snapshot.rows[panel.id]:
-            places[place] = _none(f"Nothing in the {view.range_label}.")
+            places[place] = _none(panel.nothing or f"Nothing in the {view.range_label}.")
         elif panel.picture == "series":
             places[place], drawn[panel.id] = charts.series(panel, snapshot, view, browser.scheme, browser.can_drag)
         elif panel.picture == "map":

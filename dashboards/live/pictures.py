@@ -18,10 +18,18 @@ _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def figures(panel: Panel, rows: Rows, view: View) -> Component:
-    """A `stat`: key figures, each with its change and its note."""
-    row = dict(zip((column.name for column in panel.columns), rows[0], strict=True)) if rows else {}
+    """A `stat`: key figures, each with its change and its note; where a text comes first, those of each row."""
+    names = [column.name for column in panel.columns]
+    known = [dict(zip(names, row, strict=True)) for row in rows] or [{}]
+    parts = [part for row in known for part in _figures(panel, row, view)]
+    return html.Dl([html.Div(each, className="figure") for each in parts], className="figures")
+
+
+def _figures(panel: Panel, row: dict[str, Any], view: View) -> list[list[Any]]:
+    """What the figures of one row are made of."""
+    of = f", {row[panel.shown[0].name]}" if panel.is_by_text else ""
     made: list[list[Any]] = []
-    for column in panel.shown:
+    for column in panel.shown[panel.is_by_text :]:
         value = row.get(column.name)
         if column.unit == "change":
             made[-1].insert(2, html.Dd(_change(value), className="change"))
@@ -32,13 +40,13 @@ def figures(panel: Panel, rows: Rows, view: View) -> Component:
             note = column.note.format(**texts)
         kind = "value moment" if column.unit == "time" else "value"
         shown = html.Dd(marked(column, value, view), className=kind)
-        made.append([html.Dt(column.title), shown, html.Dd(note, className="note")])
-    return html.Dl([html.Div(parts, className="figure") for parts in made], className="figures")
+        made.append([html.Dt(f"{column.title}{of}"), shown, html.Dd(note, className="note")])
+    return made
 
 
 def _change(value: float | None) -> list[Any]:
     if value is None:
-        return ["nothing before"]
+        return ["nothing to compare with"]
     arrow = "\N{BLACK UP-POINTING TRIANGLE}" if value > 0 else "\N{BLACK DOWN-POINTING TRIANGLE}" if value < 0 else "="
     meaning = html.Span(" on the period before", className="unseen")
     return [html.Span(arrow, **aria(hidden="true")), f" {number(value, 'change')}", meaning]

@@ -113,7 +113,7 @@ def _show(app: Dash, settings: Settings, feed: Feed) -> None:
         answer: Any = dict.fromkeys(outputs, no_update)
         answer |= {part: dict.fromkeys(outputs[part], no_update) for part in ("controls", "options")}
         try:
-            view = read(pathname or "/", search or "", browser.zone, g.viewer.advertiser)
+            view = read(str(pathname or "/"), str(search or ""), browser.zone, g.viewer.advertiser)
         except Wrong as wrong:
             sorry = page.sorry(str(wrong), g.viewer.advertiser)
             return answer | {"board": sorry, "shown": {}, "freshness": ["freshness", ""], "poll": page.WRONG_POLL_MS}

@@ -67,7 +67,8 @@ class View:
     def choice(self) -> dict[str, str]:
         """What is chosen of the board's scope, the tenant's advertiser included."""
         own = {"advertiser": self.tenant} if self.tenant else {}
-        return {scope: name for scope, name in self.chosen if scope in self.board.scope} | own
+        known = {scope: name for scope, name in self.chosen if scope in self.board.scope} | own
+        return {scope: known[scope] for scope in SCOPES if scope in known}
 
     @property
     def question(self) -> "View":
@@ -154,7 +155,7 @@ def read(path_: str, query: str, viewers_zone: str, tenant: str = "") -> View:
 @cache
 def zones() -> frozenset[str]:
     """Names of the IANA time zone database."""
-    return frozenset(available_timezones())
+    return frozenset(available_timezones() - {"localtime"})
 
 
 def _between(view: View, first: str, last: str) -> View:

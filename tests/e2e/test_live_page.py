@@ -5,6 +5,7 @@ import re
 import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,9 +23,9 @@ from pixeltally.settings import Settings
 if TYPE_CHECKING:
     from conftest import Site
 
-SOON_MS = 15_000
+SOON_MS = 30_000
 LOOKS = Path(__file__).with_name("looks.js").read_text()
-SECRET, TOKEN = "of the tests, long enough", "a token of the tests"
+SECRET, TOKEN = "of the tests, long enough", "a-token-of-the-tests"
 
 #: What a panel of each picture has when it has content.
 CONTENT = {
@@ -182,6 +183,23 @@ def traffic(hours: int, count: int) -> list[dict[str, Any]]:
     return made
 
 
+def terms(advertiser: str) -> dict[str, Any]:
+    """Terms of a campaign that were changed some hours ago, with a budget."""
+    today = datetime.now(UTC).date()
+    of = {"advertiser": advertiser, "campaign": "spring", "pricing": "cpm", "basis": "valid", "price": "12.5"}
+    plan = {"budget": "40", "plan_start": str(today - timedelta(2)), "plan_end": str(today + timedelta(4))}
+    starts_s = now_ms() // 1000 - 5 * 3600
+    when = {"since": str(today - timedelta(1)), "starts": starts_s, "set_at": starts_s, "timezone": "UTC"}
+    return of | plan | when | {"currency": "USD" if advertiser == "globex" else "EUR"}
+
+
+def reconciled(minutes: int) -> dict[str, Any]:
+    """What was reconciled so long ago."""
+    to_s = now_ms() // 60_000 * 60 - minutes * 60
+    stages = dict.fromkeys(("answered", "spooled", "in_kafka", "facts", "facts_gross", "windows_gross"), 20)
+    return {"at": to_s + 60, "from": to_s - 300, "to": to_s, "dead": 1} | stages
+
+
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Site]":
     """A page that needs a token, with a day's traffic."""
@@ -195,6 +213,8 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Site]":
     insert(site.clickhouse, "minute_rows", minute_rows(facts))
     letter = {"id": facts[0]["id"], "ts": now_ms(), "reason": "name", "origin": "spool a@1", "line": "<b>?</b>"}
     insert(site.clickhouse, "dead_letters", [letter])
+    insert(site.clickhouse, "terms_set", [terms(name) for name in ("acme", "globex", "initech")])
+    insert(site.clickhouse, "reconciliations", [reconciled(minutes) for minutes in (5, 10)])
     site.start_live()
     yield site
     site.stop_all()
@@ -202,9 +222,8 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Site]":
 
 @pytest.fixture
 def inside(network: "Site", page: Page) -> Page:
-    """A page that the token has let in."""
-    page.goto(f"{network.url}/network?token={TOKEN}")
-    page.wait_for_url("**/network")
+    """A page that the token has let in before."""
+    page.context.add_cookies([{"name": f"pixeltally-{network.live_port}", "value": TOKEN, "url": network.url}])
     return page
 
 
@@ -319,7 +338,8 @@ def test_a_url_that_shows_nothing_says_why_and_leads_on(inside: Page, network: "
     figure(inside, "Impressions", "")
 
 
-def test_a_link_from_another_site_lets_one_advertiser_in(network: "Site", page: Page):
+def test_a_link_from_another_site_lets_one_advertiser_in(network: "Site", context: BrowserContext):
+    page = context.new_page()
     refused = page.goto(network.url)
     assert refused
     assert refused.status == 401
@@ -329,6 +349,7 @@ def test_a_link_from_another_site_lets_one_advertiser_in(network: "Site", page: 
     page.evaluate("address => { location.href = address }", link(settings, "acme", 1))
     page.wait_for_url("**/campaign?range=30d")
     text(page, "h1", "Campaign acme")
+    said, asked = watched(page, (network.url,))
     whole(page, TENANT_BOARDS[0])
     assert page.locator("#boards a").all_inner_texts() == [board.title for board in TENANT_BOARDS]
     expect(page.locator("#advertiser-field")).to_be_hidden()
@@ -337,3 +358,4 @@ def test_a_link_from_another_site_lets_one_advertiser_in(network: "Site", page: 
     assert not re.search("globex|initech", page.locator("body").inner_text())
     page.goto(f"{network.url}/network")
     text(page, ".nothing h2", "There is no board /network.")
+    assert (said, asked) == ([], [])

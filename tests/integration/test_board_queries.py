@@ -4,14 +4,14 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from math import isfinite
 from typing import Any
 
 import pytest
 from facts import client, fact, insert, make_tables, minute_rows
 
-from dashboards.boards import BOARDS, alerts, campaign, invalid, mail, network
+from dashboards.boards import BOARDS, alerts, campaign, invalid, mail, money, network, pipeline
 from dashboards.boards.board import GAPS, choices
 from dashboards.macros import expand
 from dashboards.panel import Column, Panel
@@ -27,6 +27,11 @@ NOW = {"pipeline-freshness", "pipeline-minute-lag"}
 IMAGES = ("impression", "open", "view")
 
 Row = dict[str, Any]
+
+#: The day that the range is of, in UTC and in Berlin, and its midnight in UTC.
+DAY, DAY_S = date(2030, 3, 17), 1_899_936_000
+#: acme's spring was counted on the day before, too, and as often four days earlier.
+DAY_BEFORE = 300
 
 #: The click of an order that names none.
 NOBODYS = "00000000-0000-0000-0000-000000000000"
@@ -67,6 +72,18 @@ def traffic() -> list[Row]:
     return made
 
 
+def terms() -> list[Row]:
+    """What campaigns cost that month, and what they were to cost."""
+    of = {"since": "2030-03-01", "starts": 1_898_550_000, "timezone": "Europe/Berlin", "set_at": 1_898_550_000}
+    plan = {"budget": "40", "plan_start": "2030-03-16", "plan_end": "2030-03-19"}
+    agreed = [
+        {"advertiser": "acme", "campaign": "spring", "pricing": "cpm", "basis": "valid", "price": "10", **plan},
+        {"advertiser": "acme", "campaign": "autumn", "pricing": "cpc", "basis": "valid", "price": "0.5"},
+        {"advertiser": "globex", "campaign": "spring", "pricing": "cpa", "basis": "valid", "price": "2"},
+    ]
+    return [of | {"currency": ["EUR", "EUR", "USD"][place]} | each for place, each in enumerate(agreed)]
+
+
 @dataclass
 class Asked:
     facts: list[Row]
@@ -92,6 +109,15 @@ def asked(clickhouse: str) -> Asked:
     facts = traffic()
     insert(clickhouse, "facts_in", facts)
     insert(clickhouse, "minute_rows", minute_rows(facts))
+    unit = {"advertiser": "acme", "campaign": "spring", "creative": "a", "placement": "", "version": 1}
+    counts = {"gross": DAY_BEFORE, "valid": DAY_BEFORE}
+    late = (DAY_S - 7200, DAY_S - 7200 - 4 * 86400)
+    insert(clickhouse, "minute_rows", [unit | counts | {"minute": minute} for minute in late])
+    insert(clickhouse, "terms_set", terms())
+    stages = dict.fromkeys(("answered", "spooled", "in_kafka", "facts", "facts_gross", "windows_gross"), 7)
+    judged = {"at": START_S, "from": START_S - 300, "to": START_S + 60}
+    insert(clickhouse, "reconciliations", [judged | stages | {"difference": 0}])
+    insert(clickhouse, "reconciliations", [judged | stages | {"at": START_S + 1, "lost": 2, "difference": 3}])
     letter = {"ts": START_S * 1000 + 5, "reason": "json", "origin": "spool a@1", "line": "?"}
     insert(clickhouse, "dead_letters", [letter | {"id": "00000000-0000-4000-8000-0000000b0a2d"}])
     # What is newest now.
@@ -124,7 +150,7 @@ def test_a_panels_rows_have_the_shape_of_its_picture(panel: Panel, chosen: dict[
         assert list(row) == names
         assert all(fits(column, row[column.name]) for column in panel.columns), row
     numbers = [column for column in panel.columns if column.unit not in ("text", "time", "day", "change")]
-    if panel.picture == "stat":
+    if panel.picture == "stat" and panel.columns[0].unit != "text":
         assert len(rows) == 1
     if panel.picture == "series":
         moments = [row[names[0]] for row in rows]
@@ -144,7 +170,7 @@ def test_a_panels_rows_have_the_shape_of_its_picture(panel: Panel, chosen: dict[
 @pytest.mark.parametrize("panel", PANELS.values(), ids=lambda panel: panel.id)
 def test_a_range_without_hits_is_no_error(panel: Panel, asked: Asked):
     rows = asked.rows(expand(panel.sql, END_S + 86400, END_S + 90000, 60, CHOSEN))
-    if panel.picture == "stat" and panel.id not in NOW:
+    if panel.picture == "stat" and panel.columns[0].unit != "text" and panel.id not in NOW:
         assert len(rows) == 1
     for row in rows:
         assert all(fits(column, row[column.name]) or row[column.name] is None for column in panel.columns), row
@@ -187,6 +213,78 @@ def test_the_change_is_against_a_period_as_long(asked: Asked):
     assert row["impressions"] == len(now)
     assert row["impressions_change"] == pytest.approx(len(now) / (len(seen) - len(now)) - 1)
     assert (row["uniques"], row["uniques_change"]) == (59, 0)
+
+
+def spent(asked: Asked) -> dict[str, float]:
+    """By advertiser/campaign, on the day of the range."""
+    return {
+        "acme/spring": len(asked.counted(*IMAGES, advertiser="acme", campaign="spring")) / 100,
+        "acme/autumn": len(asked.counted("click", advertiser="acme", campaign="autumn")) / 2,
+        "globex/spring": len(asked.counted("conversion", advertiser="globex", campaign="spring")) * 2,
+    }
+
+
+def test_spend_is_by_currency_beside_as_many_days_before(asked: Asked):
+    own = spent(asked)
+    euros, dollars = own["acme/spring"] + own["acme/autumn"], own["globex/spring"]
+    # The day alone, which is over; then with it a day that is not.
+    for end_s in (DAY_S + 86400, DAY_S + 86400 + 3600):
+        rows = asked.rows(expand(money.SPEND.sql, DAY_S, end_s, 600, ALL))
+        assert [row["currency"] for row in rows] == ["EUR", "USD"]
+        assert [row["spent"] for row in rows] == pytest.approx([euros, dollars])
+        assert [row["over"] for row in rows] == pytest.approx([euros, dollars])
+        assert [row["before"] for row in rows] == pytest.approx([DAY_BEFORE / 100, 0])
+        assert rows[0]["change"] == pytest.approx(euros / (DAY_BEFORE / 100) - 1)
+        assert rows[1]["change"] is None
+    (today, _) = asked.panel(money.SPEND, ALL)
+    assert (today["spent"], today["over"], today["change"]) == (pytest.approx(euros), 0, None)
+
+
+def test_pacing_is_what_was_spent_beside_the_part_of_the_plan_that_is_over(asked: Asked):
+    (row,) = asked.panel(money.PACING, CHOSEN | {"campaign": "campaign"})
+    elapsed = (END_S + 3600 - (DAY_S - 86400)) / (4 * 86400)  # Berlin is an hour ahead
+    so_far = DAY_BEFORE / 100 + spent(asked)["acme/spring"]
+    assert (row["campaign"], row["currency"], row["budget"], row["ends"]) == ("spring", "EUR", 40, "2030-03-19")
+    assert row["planned"] == pytest.approx(40 * elapsed)
+    assert row["spent"] == pytest.approx(so_far)
+    assert row["pace"] == pytest.approx(so_far / (40 * elapsed))
+    assert row["used"] == pytest.approx(so_far / 40)
+    assert asked.panel(money.PACING, CHOSEN | {"campaign": "'autumn'"}) == []
+
+
+def test_spend_by_day_is_beside_the_plan(asked: Asked):
+    rows = asked.rows(expand(money.DAILY.sql, DAY_S - 6 * 86400, DAY_S + 86400, 600, CHOSEN))
+    midnights = [row["time"].replace(tzinfo=UTC).timestamp() for row in rows]
+    assert midnights == [DAY_S + day * 86400 - 3600 for day in range(-5, 2)]
+    before, own = DAY_BEFORE / 100, spent(asked)["acme/spring"]
+    assert [row["spent"] for row in rows] == pytest.approx([before, 0, 0, 0, before, own, 0])
+    assert [row["planned"] for row in rows] == [None] * 4 + [10, 10, 10]
+
+
+def test_changed_terms_are_annotated(asked: Asked):
+    rows = asked.rows(expand(money.TERMS.sql, 1_898_500_000, END_S, 60, CHOSEN))
+    assert [(row["time"].replace(tzinfo=UTC).timestamp(), row["timeEnd"], row["text"]) for row in rows] == [
+        (1_898_550_000, None, "spring: cpm 10 EUR")
+    ]
+
+
+def test_a_reconciliation_told_again_counts_as_told_last(asked: Asked):
+    (row,) = asked.panel(pipeline.RECONCILED, ALL)
+    assert (row["difference"], row["lost"], row["facts"]) == (3, 2, 7)
+    (row,) = asked.panel(pipeline.STAGES, ALL)
+    assert (row["answered"], row["difference"]) == (7, 3)
+    of = {alert.uid: alert for alert in alerts.ALERTS}["pixeltally-stages-differ"]
+    (row,) = asked.rows(expand(of.sql, START_S - 60, START_S + 60))
+    assert row["difference"] == 5
+    assert asked.rows(expand(of.sql, START_S + 60, START_S + 120)) == []
+
+
+def test_who_is_off_the_plan_is_told_once_a_quarter_of_it_is_over(asked: Asked):
+    of = {alert.uid: alert for alert in alerts.ALERTS}["pixeltally-pacing"]
+    assert asked.rows(expand(of.sql, 0, DAY_S - 3600 - 60)) == [], "not a day of four"
+    (row,) = asked.rows(expand(of.sql, 0, END_S))
+    (pacing,) = asked.panel(money.PACING, CHOSEN)
+    assert row == {"advertiser": "acme", "campaign": "spring EUR", "off": pytest.approx(abs(pacing["pace"] - 1))}
 
 
 def test_hour_by_weekday_is_in_the_boards_time_zone(asked: Asked):

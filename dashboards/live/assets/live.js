@@ -2,7 +2,7 @@
 (() => {
     "use strict";
 
-    const SERVER_AWAY_MS = 8000;
+    const SERVER_AWAY_MS = 5000;
     const MINUTE_MS = 60000;
 
     let heard = performance.now(); // when the server was last known to be there
@@ -84,7 +84,10 @@
             drawn.set(place, html);
         }
         board.hidden = Boolean(answer.html.nothing);
-        document.title = `${answer.board} · Pixeltally`;
+        if (document.title !== `${answer.board} · Pixeltally`) {
+            document.title = `${answer.board} · Pixeltally`;
+            document.querySelector("#boards [aria-current]")?.scrollIntoView({block: "nearest", inline: "center"});
+        }
         // Charts last: a browser takes as long for its first as for all that stands before it.
         requestAnimationFrame(() => setTimeout(() => newest === answer && drawCharts(answer.charts, board)));
     }
