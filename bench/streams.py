@@ -30,8 +30,8 @@ _NOTES = f"""\
 Hits: {VISITORS:,} visitors, Zipf-like, {UNITS} ad units, {MESSAGE_LINES:,} lines a message, four partitions. Per core:
 by CPU seconds of the process, all its threads included; wall: until the last fact was in Kafka. One worker, as each
 peer, is alone on core {CORE}; Kafka and this program have the others. All hits are in Kafka before a worker sees the
-first, save the curve's last part. As the peers, it has been at work before: its first burst, of visitors whom it meets,
-stands apart. Idiomatic Faust counts windows and uniques, no more; Quix Streams also marks
+first, save the curve's last part. As the peers, a worker has been at work when it is measured; its first burst, of
+visitors who are all new, stands apart. Idiomatic Faust counts windows and uniques, no more; Quix Streams also marks
 duplicates and writes facts; neither joins clicks. The peers take one hit a message, with the ad unit for its key.
 """
 

@@ -1,7 +1,7 @@
 """Reads lines of JSON into columns, in one compiled loop: hits without a backslash, which nearly all are.
 
-What it reads, msgspec would read the same (a test holds that); what it doesn't is left to
-msgspec. Fields may stand in any order; it looks for them in the order of a fact. The bytes must be UTF-8.
+What it reads, msgspec would read the same (a test holds that); what it doesn't is left to msgspec. Fields may stand in
+any order; it looks for them in the order of a fact. The bytes must be UTF-8.
 """
 
 import numpy as np
