@@ -20,6 +20,7 @@ def producer(settings: Settings, log: logging.Logger, *, patience_ms: int, queue
     """Kafka's client; a message is given up after `patience_ms`, 0: never."""
     return Producer(
         {
+            **topics.LONG_LIVED,
             "bootstrap.servers": settings.kafka_servers,
             "acks": "all",
             "enable.idempotence": True,

@@ -27,6 +27,10 @@ HEAD, COUNTED_BY, RESTORED = "head", "counted_by", "restored"
 #: Largest message a topic takes, in bytes: a full batch of facts and room to spare.
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 
+#: For clients that live long: without metadata for so long they ask the bootstrap servers again. One that asked a
+#: broker which had only just started knows of none afterwards, and by default sleeps for five minutes.
+LONG_LIVED = {"metadata.recovery.rebootstrap.trigger.ms": 10_000}
+
 _CONFIG = {
     # The broker's clock stamps messages, so that a wrong clock at ingest can't move a watermark.
     "message.timestamp.type": "LogAppendTime",

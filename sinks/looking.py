@@ -18,6 +18,7 @@ def looker(settings: Settings) -> Consumer:
     """A consumer to look with."""
     return Consumer(
         {
+            **topics.LONG_LIVED,
             "bootstrap.servers": settings.kafka_servers,
             "group.id": "pixeltally-looking",
             "enable.auto.commit": False,

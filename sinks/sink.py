@@ -87,6 +87,7 @@ class Sink:
         self._batch = Batch()
         self._consumer = Consumer(
             {
+                **topics.LONG_LIVED,
                 "bootstrap.servers": settings.kafka_servers,
                 "group.id": topics.SINK_GROUP,
                 "enable.auto.commit": False,
@@ -98,7 +99,9 @@ class Sink:
             },
             logger=log,
         )
-        self._producer = Producer({"bootstrap.servers": settings.kafka_servers, "acks": "all"}, logger=log)
+        self._producer = Producer(
+            {**topics.LONG_LIVED, "bootstrap.servers": settings.kafka_servers, "acks": "all"}, logger=log
+        )
 
     def run(self) -> None:
         """Write until stopped; what is in hand then is written first."""

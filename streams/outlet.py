@@ -28,6 +28,7 @@ class Outlet:
     def __init__(self, settings: Settings) -> None:
         self._producer = Producer(
             {
+                **topics.LONG_LIVED,
                 "bootstrap.servers": settings.kafka_servers,
                 "log_level": 0,
                 "acks": "all",

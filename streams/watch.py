@@ -30,6 +30,7 @@ class Watch:
         self._seen: dict[int, tuple[int, float]] = {}  #: offset acknowledged, and since when it is that
         self._consumer = Consumer(
             {
+                **topics.LONG_LIVED,
                 "bootstrap.servers": settings.kafka_servers,
                 "group.id": topics.STREAMS_GROUP,
                 "enable.auto.commit": False,
