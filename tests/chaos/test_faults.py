@@ -33,7 +33,7 @@ from sinks.stages import Span
 LONG = bool(os.environ.get("PIXELTALLY_CHAOS"))
 SEED = int(os.environ.get("PIXELTALLY_CHAOS_SEED", "1"))
 FAULTS = int(os.environ.get("PIXELTALLY_CHAOS_FAULTS", "200"))
-A_ROUND = 50
+A_ROUND = 40
 AT_ONCE = 5  #: in the short form
 
 NOBODIES = 10  #: requests of a round that ask not to be known
