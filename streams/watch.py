@@ -23,9 +23,12 @@ _TIMEOUT_S = 5.0
 
 
 class Watch:
-    """Looks at what the group has acknowledged of partitions; `partitions` says which, none while they are restored."""
+    """Looks at what the group has acknowledged of partitions.
 
-    def __init__(self, settings: Settings, partitions: Callable[[], Collection[int]]) -> None:
+    `partitions` says which: those of this worker; all where it has none; None while they are restored.
+    """
+
+    def __init__(self, settings: Settings, partitions: Callable[[], Collection[int] | None]) -> None:
         self._partitions = partitions
         self._seen: dict[int, tuple[int, float]] = {}  #: offset acknowledged, and since when it is that
         self._consumer = Consumer(
@@ -46,13 +49,19 @@ class Watch:
         """Partitions that hold hits and have not moved for too long."""
         before, self._seen = self._seen, {}
         try:
-            for partition in self._partitions():
+            for partition in self._asked():
                 acknowledged, waits = self._look(partition)
                 known, since_s = before.get(partition, (acknowledged, now_s))
                 self._seen[partition] = acknowledged, since_s if waits and known == acknowledged else now_s
         except KafkaException:
             self._seen = {}  # it is away, and nobody can count
         return [partition for partition, (_, since_s) in self._seen.items() if now_s - since_s > STILL_S]
+
+    def _asked(self) -> Collection[int]:
+        asked = self._partitions()
+        if asked is None:
+            return ()
+        return asked or self._consumer.list_topics(topics.HITS, timeout=_TIMEOUT_S).topics[topics.HITS].partitions
 
     def _look(self, partition: int) -> tuple[int, bool]:
         """Up to where a partition's hits are acknowledged, and whether any wait behind that."""

@@ -199,9 +199,9 @@ class Worker:
                 log.warning("%d lines can't be read as hits; they are in %s", len(dead), topics.DEAD)
                 self._outlet.send(topics.DEAD, partition, b"\n".join(map(msgspec.json.encode, dead)))
 
-    def _watched(self) -> list[int]:
-        """The partitions that must not stand still."""
-        return [] if self._restoring else [*self._tallies]
+    def _watched(self) -> list[int] | None:
+        """The partitions that must not stand still, as :class:`Watch` asks for them."""
+        return None if self._restoring else [*self._tallies]
 
     def _stop_if_poisoned(self, lines: int, dead: int) -> None:
         try:

@@ -1,7 +1,6 @@
 """What can go wrong, of each kind and at each part, and in which order it does: drawn from a seed."""
 
 import random
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ DISKS = {"ingest": "spool", "clickhouse": "clickhouse", "broker": "kafka"}
 STEPS_S = (-20, -5, 5, 20, 65)
 DELAY_S = 0.4
 POISON = 2000
+STOP_S = 15.0
 
 #: So many of 100 faults are of this kind; pairs are two at once of the first four.
 SHARES = {"kill": 22, "stall": 16, "restart": 14, "cut": 20, "full disk": 10, "clock": 8, "slow": 4, "poison": 4}
@@ -98,8 +98,8 @@ def fault(draw: random.Random, kind: str, part: str) -> Fault:
     if kind == "clock":
         lasts_s, how = 4.0, f" {step_s:+d} s"
     begin: dict[str, Callable[[Arena], Callable[[], object]]] = {
-        "kill": lambda arena: _signalled(arena, part, signal.SIGKILL, which),
-        "restart": lambda arena: _signalled(arena, part, signal.SIGTERM),
+        "kill": lambda arena: _killed(arena, part, which),
+        "restart": lambda arena: _stopped(arena, part),
         "stall": lambda arena: _stalled(arena, part),
         "cut": lambda arena: _cut(arena, part, silent=which < 0.5),
         "full disk": lambda arena: _full(arena, DISKS[part]),
@@ -113,16 +113,31 @@ def fault(draw: random.Random, kind: str, part: str) -> Fault:
 def restart(arena: Arena, part: str) -> None:
     """Have it end as systemd would, and wait until there is another one."""
     before = {each.pid for each in arena.processes(part)}
-    _signalled(arena, part, signal.SIGTERM)
+    _stopped(arena, part)()
     wait_until(lambda: {each.pid for each in arena.processes(part)}.isdisjoint(before), f"another {part}", 90)
 
 
-def _signalled(arena: Arena, part: str, number: int, which: float = 0) -> Callable[[], object]:
-    """Send a signal to one of a part's processes, by default the first."""
+def _killed(arena: Arena, part: str, which: float) -> Callable[[], object]:
+    """Kill one of a part's processes."""
     found = arena.processes(part)
     with suppress(psutil.NoSuchProcess):
-        found[int(which * len(found))].send_signal(number)
+        found[int(which * len(found))].kill()
     return lambda: None
+
+
+def _stopped(arena: Arena, part: str) -> Callable[[], object]:
+    """Ask a part to end; who does not within the time that supervisord gives is killed, as it does."""
+    first = arena.processes(part)[0]
+    with suppress(psutil.NoSuchProcess):
+        first.terminate()
+
+    def insist() -> None:
+        try:
+            first.wait(STOP_S)
+        except psutil.TimeoutExpired:
+            first.kill()
+
+    return insist
 
 
 def _stalled(arena: Arena, part: str) -> Callable[[], object]:
