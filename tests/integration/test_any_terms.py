@@ -61,7 +61,7 @@ def facts_of(campaign, hits):
     return [*found, clicks[0]]
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(st.lists(AGREED, min_size=1, max_size=3, unique_by=lambda each: each[0]), st.lists(HITS, max_size=30), st.data())
 def test_each_month_owes_what_the_recount_says(ours, agreed, hits, data):
     campaign = f"c{next(NAMES)}"
