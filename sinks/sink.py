@@ -7,6 +7,7 @@ again at any time: after a crash, a lost answer, or a rebalance.
 import logging
 import signal
 import time
+from collections import deque
 from contextlib import nullcontext
 
 import msgspec
@@ -85,6 +86,7 @@ class Sink:
         self._client = client
         self._stopping = False
         self._batch = Batch()
+        self._early: deque[Message] = deque()  #: came while ClickHouse was waited for, by a rebalance
         self._consumer = Consumer(
             {
                 **topics.LONG_LIVED,
@@ -109,7 +111,7 @@ class Sink:
             list(TABLES), on_assign=lambda *_: say_ready(), on_revoke=self._forget, on_lost=self._forget
         )
         while not self._stopping:
-            message = self._consumer.poll(0.05)
+            message = self._early.popleft() if self._early else self._consumer.poll(0.05)
             if message is not None:
                 self._batch.add(message)
             if self._batch.is_due():
@@ -128,6 +130,7 @@ class Sink:
     def _forget(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         """What isn't committed yet, its next owner will read again."""
         self._batch = Batch()
+        self._early.clear()
 
     def _write(self) -> None:
         batch = self._batch
@@ -182,7 +185,10 @@ class Sink:
         if self._stopping:
             raise SystemExit("stopped while ClickHouse was away; what is not written is still in Kafka")
         self._consumer.pause(self._consumer.assignment())
-        self._consumer.poll(_RETRY_S)
+        # Of partitions that are given to it meanwhile, and are not paused, it may get one: that must not be passed over.
+        message = self._consumer.poll(_RETRY_S)
+        if message is not None:
+            self._early.append(message)
         self._consumer.resume(self._consumer.assignment())
 
     def _bury(self, place: str, line: bytes, error: str) -> None:
