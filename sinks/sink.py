@@ -185,7 +185,7 @@ class Sink:
         if self._stopping:
             raise SystemExit("stopped while ClickHouse was away; what is not written is still in Kafka")
         self._consumer.pause(self._consumer.assignment())
-        # Of partitions that are given to it meanwhile, and are not paused, it may get one: that must not be passed over.
+        # Partitions that a rebalance gives to it meanwhile are not paused: what comes of them must not be passed over.
         message = self._consumer.poll(_RETRY_S)
         if message is not None:
             self._early.append(message)
