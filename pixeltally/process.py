@@ -13,6 +13,9 @@ _PR_SET_PDEATHSIG = 1
 
 _PARENT = "PIXELTALLY_PARENT_PID"
 
+#: glibc's names of how many heaps there are, and from which size on it asks for memory apart, and gives it back.
+_ARENA_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1
+
 
 def environment_of_children() -> dict[str, str]:
     """The environment for processes that are to die with this one, even if it is gone before they can ask for it."""
@@ -28,6 +31,19 @@ def die_with_parent() -> None:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def share_heap(kept_bytes: int = 0) -> None:
+    """Have all threads share a heap (of glibc): each of several would keep the most that it ever held.
+
+    Blocks of up to `kept_bytes` are kept where they are freed; 0: as glibc does by itself.
+    """
+    with suppress(AttributeError, OSError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_ARENA_MAX, 1)
+        if kept_bytes:
+            mallopt(_MMAP_THRESHOLD, kept_bytes)
+            mallopt(_TRIM_THRESHOLD, 2 * kept_bytes)
 
 
 def say_ready() -> None:

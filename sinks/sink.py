@@ -19,7 +19,7 @@ from pixeltally import metrics, topics
 from pixeltally.database import DATABASE, connect
 from pixeltally.hit import Dead
 from pixeltally.identity import hit_id
-from pixeltally.process import say_ready
+from pixeltally.process import say_ready, share_heap
 from pixeltally.settings import Settings
 from sinks import reconciling, retention
 from sinks.migrate import migrate
@@ -209,6 +209,7 @@ def _apart(place: str, lines: bytes) -> list[Lines]:
 
 def run(settings: Settings) -> None:
     """Migrate, see to the retention, then write until SIGTERM."""
+    share_heap()
     metrics.serve(settings.host, settings.sink_metrics_port)
     topics.ensure(settings)
     connect(settings, database="default").command(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Atomic")

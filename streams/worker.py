@@ -6,13 +6,12 @@ from the facts.
 """
 
 import asyncio
-import ctypes
 import gc
 import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import faust
@@ -23,7 +22,7 @@ from setproctitle import setproctitle
 from pixeltally import metrics, topics
 from pixeltally.errors import Refused
 from pixeltally.hit import Dead
-from pixeltally.process import say_ready
+from pixeltally.process import say_ready, share_heap
 from pixeltally.settings import Settings
 from pixeltally.topics import COUNTED_BY, HEAD, RESTORED
 from streams.batch import Batch, Message, parse, together
@@ -42,8 +41,7 @@ log = logging.getLogger("streams")
 TAKE_MESSAGES = 200
 TAKE_S = 0.1
 
-#: glibc's names of how many heaps there are, and from which size on it asks for memory apart, and gives it back.
-_ARENA_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1
+#: Memory of this size is kept for the next message: given back, each page would be taken anew (10 % of CPU).
 KEPT_BYTES = 32 << 20
 
 #: Settings that say what is counted and what is a duplicate or attributed: the archive names them.
@@ -61,7 +59,7 @@ def run(settings: Settings) -> None:
         handler.addFilter(Sparse())
     # State is millions of small objects and no cycles: to look through all of them often would be most of the work.
     gc.set_threshold(100_000, 10, 100)
-    _keep_memory()
+    share_heap(kept_bytes=KEPT_BYTES)
     metrics.serve(settings.host, settings.streams_metrics_port)
     enricher = Enricher(settings)
     warm(enricher)
@@ -70,15 +68,6 @@ def run(settings: Settings) -> None:
     process = _Process(app, quiet=True, override_logging=False, redirect_stdouts=False)
     process.spinner = None
     process.execute_from_commandline()
-
-
-def _keep_memory() -> None:
-    """Have freed memory kept for the next message: glibc would give it back, and take each page anew (10 % of CPU)."""
-    with suppress(AttributeError, OSError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_ARENA_MAX, 1)
-        mallopt(_MMAP_THRESHOLD, KEPT_BYTES)
-        mallopt(_TRIM_THRESHOLD, 2 * KEPT_BYTES)
 
 
 class _Process(faust.Worker):
