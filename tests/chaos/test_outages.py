@@ -20,7 +20,7 @@ AWAY_S = 120 if os.environ.get("PIXELTALLY_CHAOS") else 10
 MAX_GROWTH_BYTES = 50 * 1024 * 1024
 
 
-@pytest.mark.timeout(AWAY_S + 240)
+@pytest.mark.timeout(AWAY_S + 400)
 @pytest.mark.parametrize("how", ["hung", "stopped"])
 def test_kafka_away_costs_no_hit_no_memory_and_no_order(tmp_path, durable, start_broker, how):
     folder = tmp_path / "kafka"
@@ -84,7 +84,7 @@ def expect_exactly(stack, campaign, sent):
         with suppress(Exception):
             return stack.query(f"SELECT count() {rows}")[0][0] >= len(sent.answered)
 
-    wait_until(all_there, f"{len(sent.answered)} hits in ClickHouse", 120)
+    wait_until(all_there, f"{len(sent.answered)} hits in ClickHouse", 240)
     time.sleep(3)
     numbers = [int(number) for (number,) in stack.query(f"SELECT params['n'] {rows}")]
     assert len(numbers) == len(set(numbers))
