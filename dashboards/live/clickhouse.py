@@ -46,6 +46,10 @@ class Unavailable(Exception):
     """ClickHouse can't answer now; its text is one sentence for whoever looks at the page."""
 
 
+class Unanswered(Unavailable):
+    """It can't answer this question, though it may answer others."""
+
+
 class ClickHouse:
     """The ClickHouse at `url`, for several threads. It is connected on first use and again after every failure."""
 
@@ -62,7 +66,7 @@ class ClickHouse:
     def ask(self, sql: str, parameters: Mapping[str, str] | None = None, tenant: str = "") -> Rows:
         """The rows of one query, moments as epoch milliseconds; among `tenant`'s rows where one is named.
 
-        Raises :class:`Unavailable`.
+        Raises :class:`Unavailable`, where it is the question's own :class:`Unanswered`.
         """
         try:
             settings = _SETTINGS.copy()
@@ -74,11 +78,11 @@ class ClickHouse:
             rows = client.query(sql, parameters=named or None, settings=settings).result_rows
         except Exception as error:  # whatever the client raises, the page says it and tries again
             self._client = None
-            sentence = _sentence(str(error), self._away)
-            if sentence != self._trouble:
-                log.warning("%s (%r)", sentence, error)
-            self._trouble = sentence
-            raise Unavailable(sentence) from None
+            trouble = _trouble(str(error), self._away)
+            if str(trouble) != self._trouble:
+                log.warning("%s (%r)", trouble, error)
+            self._trouble = str(trouble)
+            raise trouble from None
         self._trouble = ""
         return [tuple(map(_plain, row)) for row in rows]
 
@@ -110,14 +114,14 @@ def _quote(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _sentence(error: str, away: str) -> str:
+def _trouble(error: str, away: str) -> Unavailable:
     if "UNKNOWN_DATABASE" in error or "UNKNOWN_TABLE" in error:
-        return "ClickHouse has no Pixeltally tables yet; `pixeltally sink` makes them when it starts."
+        return Unavailable("ClickHouse has no Pixeltally tables yet; `pixeltally sink` makes them when it starts.")
     if "TIMEOUT_EXCEEDED" in error:
-        return f"ClickHouse needs more than {QUERY_TIMEOUT_S} s for this range; choose a shorter one."
+        return Unanswered(f"ClickHouse needs more than {QUERY_TIMEOUT_S} s for this range; choose a shorter one.")
     if "Code:" in error or "code:" in error:
-        return "ClickHouse refuses the page's queries; its log says why."
-    return away
+        return Unanswered("ClickHouse refuses the page's queries; its log says why.")
+    return Unavailable(away)
 
 
 def _plain(value: Any) -> Any:

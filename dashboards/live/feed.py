@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from dashboards.boards.board import choices
-from dashboards.live.clickhouse import ClickHouse, Rows, Unavailable
+from dashboards.live.clickhouse import ClickHouse, Rows, Unanswered, Unavailable
 from dashboards.live.view import View, Window
 from dashboards.macros import expand
 from dashboards.panel import Panel
@@ -66,7 +66,8 @@ class Snapshot:
     newest: int | None = None  #: the newest hit of the range
     ever: bool = True  #: has anything been counted at all, also outside the range?
     rows: dict[str, Rows] = field(default_factory=dict)  #: by question; one that isn't answered yet is missing
-    whole: bool = False  #: every question has been answered
+    failed: dict[str, str] = field(default_factory=dict)  #: why there is no answer, by question
+    whole: bool = False  #: every question has been asked
     error: str = ""
     stamp: int = 0  #: another one whenever anything else changed
 
@@ -95,6 +96,7 @@ class _Reading:
 
     rows: Rows = field(default_factory=list)
     window: Window = Window(0, 0, 0)
+    failed: str = ""  #: why there are no rows
     whole_due: float = 0.0  #: when all of it is to be read again, monotonic seconds
 
 
@@ -121,20 +123,25 @@ class Watched:
         try:
             newest = self._newest(clickhouse, window, before)
             ever = newest is not None or bool(clickhouse.ask(_EVER, tenant=self.view.tenant))
-            rows = dict(before.rows)
             is_settled = window.end_s < now_s - UNSETTLED_S
             for each in self._questions:
-                rows[each.id] = self._read(each, clickhouse, window, is_settled)
+                self._read(each, clickhouse, window, is_settled)
                 if not before.whole:
-                    self._show(Snapshot(window, asked, newest, ever, dict(rows)))
+                    self._show(Snapshot(window, asked, newest, ever, *self._answers()))
                     publish()
-            self._show(Snapshot(window, asked, newest, ever, rows, whole=True))
+            self._show(Snapshot(window, asked, newest, ever, *self._answers(), whole=True))
         except Unavailable as error:
             self._show(replace(self.snapshot or before, error=str(error)))
 
     def _show(self, snapshot: Snapshot) -> None:
         last = self.snapshot.stamp if self.snapshot else 0
         self.snapshot = replace(snapshot, stamp=last + 1)
+
+    def _answers(self) -> tuple[dict[str, Rows], dict[str, str]]:
+        """The rows by question, and why others have none."""
+        asked = {id: each for id, each in self._readings.items() if each.window.end_s}
+        failed = {id: each.failed for id, each in asked.items() if each.failed}
+        return {id: each.rows for id, each in asked.items() if id not in failed}, failed
 
     def _ask(self, clickhouse: ClickHouse, sql: str, window: Window) -> Rows:
         texts, parameters = self.view.variables()
@@ -152,28 +159,29 @@ class Watched:
                 return max(filter(None, (found, known)), default=None)
             length_s *= 12
 
-    def _read(self, question: Question, clickhouse: ClickHouse, window: Window, is_settled: bool) -> Rows:
+    def _read(self, question: Question, clickhouse: ClickHouse, window: Window, is_settled: bool) -> None:
+        """Bring a question's answer up to date. One that fails rests like those that take as long."""
         reading = self._readings[question.id]
         began = time.monotonic()
-        if began < reading.whole_due and window.step_s == reading.window.step_s:
-            if question.seldom or is_settled:
-                return reading.rows
-            if question.grows:
-                return self._read_on(question, clickhouse, window)
-        reading.rows = self._ask(clickhouse, question.sql, window)
+        is_known = began < reading.whole_due and window.step_s == reading.window.step_s
+        if is_known and (question.seldom or is_settled or reading.failed):
+            return
+        try:
+            if is_known and question.grows:
+                return self._read_on(reading, question, clickhouse, window)
+            reading.rows, reading.failed = self._ask(clickhouse, question.sql, window), ""
+        except Unanswered as error:
+            reading.rows, reading.failed = [], str(error)
         reading.window = window
         reading.whole_due = began + max(REREAD_S, REREAD_REST * (time.monotonic() - began))
-        return reading.rows
 
-    def _read_on(self, question: Question, clickhouse: ClickHouse, window: Window) -> Rows:
+    def _read_on(self, reading: _Reading, question: Question, clickhouse: ClickHouse, window: Window) -> None:
         """A series whose settled moments are known already: read the newest ones, drop what left the range."""
-        reading = self._readings[question.id]
         start_s = window.start_s // window.step_s * window.step_s
         from_s = max(start_s, (reading.window.end_s - UNSETTLED_S) // window.step_s * window.step_s)
         newer = self._ask(clickhouse, question.sql, window._replace(start_s=max(from_s, window.start_s)))
         reading.rows = [row for row in reading.rows if start_s * 1000 <= row[0] < from_s * 1000] + newer
         reading.window = window
-        return reading.rows
 
 
 class Feed:

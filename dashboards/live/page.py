@@ -177,7 +177,9 @@ def numbers(view: View, snapshot: Snapshot | None, browser: Browser, settings: S
             places["nothing"] = _empty(view, snapshot, settings)
     for panel in view.board.panels:
         place = f"in-{panel.id}"
-        if snapshot is None or panel.id not in snapshot.rows:
+        if snapshot and panel.id in snapshot.failed:
+            places[place] = _none(snapshot.failed[panel.id])
+        elif snapshot is None or panel.id not in snapshot.rows:
             places[place] = _none("Not read yet." if snapshot and snapshot.error else "Reading…")
         elif not snapshot.rows[panel.id]:
             places[place] = _none(panel.nothing or f"Nothing in the {view.range_label}.")
@@ -199,7 +201,7 @@ def has_numbers(view: View, snapshot: Snapshot) -> bool:
     """Whether any panel has a number that isn't zero. How the pipeline does is worth a look without hits, too."""
     if not view.board.scope and view.board is not boards(view.tenant)[0]:
         return True
-    return any(
+    return bool(snapshot.failed) or any(
         value
         for panel in view.board.panels
         for row in snapshot.rows[panel.id]

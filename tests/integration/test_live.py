@@ -15,9 +15,9 @@ from facts import fact, insert, make_tables, minute_rows
 
 from dashboards.boards import BOARDS, TENANT_BOARDS, network, pipeline
 from dashboards.boards.board import SCOPES, Board
-from dashboards.live.clickhouse import ClickHouse, Rows, Unavailable
+from dashboards.live.clickhouse import ClickHouse, Rows, Unanswered, Unavailable
 from dashboards.live.feed import Feed, Snapshot, Watched, questions
-from dashboards.live.page import FIRST_POLL_MS
+from dashboards.live.page import FIRST_POLL_MS, Browser, numbers
 from dashboards.live.server import application
 from dashboards.live.view import View, path, zones
 from dashboards.macros import TIMEZONE, expand
@@ -275,8 +275,24 @@ def test_a_password_stays_out_of_what_the_page_says():
 
 
 def test_a_query_that_clickhouse_refuses_is_said(reader: ClickHouse):
-    with pytest.raises(Unavailable, match="refuses the page's queries"):
+    with pytest.raises(Unanswered, match="refuses the page's queries"):
         reader.ask("SELECT nothing_of_that_name FROM impressions")
+
+
+def test_a_question_that_fails_leaves_the_others_their_answers(reader: ClickHouse):
+    broken = replace(network.REACH, sql=network.REACH.sql.replace("FROM impressions", "FROM impressions, throwIf(1)"))
+    places = tuple(
+        replace(each, panel=broken) if each.panel is network.REACH else each for each in network.BOARD.places
+    )
+    view = View(replace(network.BOARD, places=places))
+    shown = read(view, reader, NOW_S)
+    assert shown.whole
+    assert shown.failed == {broken.id: "ClickHouse refuses the page's queries; its log says why."}
+    answers = read(View(network.BOARD), reader, NOW_S).rows
+    assert shown.rows == {id: rows for id, rows in answers.items() if id != broken.id}
+    drawn = numbers(view, shown, Browser.of(None), Settings.from_env({}))
+    assert "ClickHouse refuses" in drawn["html"][f"in-{broken.id}"]
+    assert broken.id not in drawn["charts"]
 
 
 def test_the_page_cannot_write(reader: ClickHouse):
