@@ -47,6 +47,7 @@ READABLE = {
     "facts": "",
     "rerates": "",
     "minute_rows": "",
+    "minute_parts": "",
     "counted_minutes": "",
     "recounted_minutes": "",
     "settled_minutes": "",

@@ -59,7 +59,7 @@ SELECT minute + 60 AS time, next AS timeEnd, 'No hits' AS text
 FROM
 (
     SELECT minute, leadInFrame(minute) OVER (ORDER BY minute ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS next
-    FROM (SELECT DISTINCT minute FROM minutes WHERE $__timeFilter(minute))
+    FROM (SELECT DISTINCT minute FROM minute_rows WHERE $__timeFilter(minute))
 )
 WHERE next > minute + 660
 ORDER BY time
@@ -92,9 +92,12 @@ class Board:
 
 
 def choices(scope: tuple[Scope, ...], place: int) -> str:
-    """SQL that answers what can be chosen at `place` of a scope, among what the choices before it leave."""
+    """SQL that answers what can be chosen at `place` of a scope, among what the choices before it leave.
+
+    Every minute of the view `minutes` has rows in this table, which tells names apart in a tenth of the time.
+    """
     before = "".join(f" AND {_CHOSEN[each]}" for each in scope[:place])
     return (
-        f"SELECT DISTINCT {scope[place]} FROM minutes"
+        f"SELECT DISTINCT {scope[place]} FROM minute_rows"
         f" WHERE $__timeFilter(minute) AND NOT startsWith(advertiser, '~'){before} ORDER BY {scope[place]}"
     )

@@ -183,6 +183,7 @@ FUNNEL = Panel(
     " known or whose visitor was seen.",
     picture="funnel",
     columns=(Column("step", "Step", "text"), Column("visitors", "Visitors")),
+    seldom=True,
     sql=f"""
 WITH
     clicked AS

@@ -21,7 +21,7 @@ SELECT
     sum(m.gross) AS gross, sum(m.valid) AS valid, sum(m.duplicates) AS duplicates, sum(m.invalid) AS invalid,
     sum(m.invalid) / nullIf(sum(m.gross), 0) AS invalid_share,
     sum(m.duplicates) / nullIf(sum(m.gross), 0) AS duplicate_share
-FROM minutes AS m
+FROM minute_parts AS m
 WHERE $__timeFilter(minute) AND {OF_CAMPAIGN}
 """,
 )
@@ -62,7 +62,7 @@ TREND = Panel(
 SELECT
     $__timeInterval(minute) AS time, sum(invalid) / nullIf(sum(gross), 0) AS invalid_share,
     sum(duplicates) / nullIf(sum(gross), 0) AS duplicate_share
-FROM minutes
+FROM minute_parts
 WHERE $__timeFilter(minute) AND {OF_CAMPAIGN}
 GROUP BY time
 ORDER BY time {FILL}

@@ -28,7 +28,7 @@ MINUTE_LAG = Panel(
 SELECT greatest(dateDiff('second', counted, toStartOfMinute(newest)), 0) AS lag
 FROM
 (SELECT max(ts) AS newest FROM impressions WHERE ts > now() - INTERVAL 7 DAY HAVING count() > 0) AS i,
-(SELECT max(minute) AS counted FROM minutes WHERE minute > now() - INTERVAL 7 DAY HAVING count() > 0) AS m
+(SELECT max(minute) AS counted FROM minute_parts WHERE minute > now() - INTERVAL 7 DAY HAVING count() > 0) AS m
 """,
 )
 
@@ -107,7 +107,7 @@ RATE = Panel(
     columns=(Column("time", "Time", "time"), Column("rate", "Requests", "per_second")),
     sql=f"""
 SELECT $__timeInterval(minute) AS time, sum(gross) / greatest($__interval_s, 60) AS rate
-FROM minutes
+FROM minute_parts
 WHERE $__timeFilter(minute)
 GROUP BY time
 ORDER BY time {FILL}

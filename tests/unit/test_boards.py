@@ -23,8 +23,9 @@ Json = dict[str, Any]
 PANELS = [place.panel for board in BOARDS for place in board.places]
 COMMITTED = {path.name: json.loads(path.read_text()) for path in sorted((ROOT / "boards").iterdir())}
 
-#: What the contract offers to dashboards; plans; and, for the health of the pipeline, facts and reconciliations.
-VIEWS = {"impressions", "opens", "clicks", "conversions", "minutes", "dead_letters", "charges"}
+#: What the contract offers to dashboards (parts of minutes add up to `minutes`); plans; and, for the health of the
+#: pipeline, facts and reconciliations.
+VIEWS = {"impressions", "opens", "clicks", "conversions", "minute_parts", "dead_letters", "charges"}
 VIEWS |= {"terms_set", "facts", "reconciliations"}
 
 #: Units of Grafana's that our boards use (its list is `valueFormats/categories.ts`).
