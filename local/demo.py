@@ -11,7 +11,7 @@ from itertools import islice, takewhile
 from math import inf
 from threading import Event
 
-from local import impressions, recount, traffic
+from local import impressions, recount, terms, traffic
 from local.freshness import SAMPLE_S, Freshness
 from local.proof import prove, summary
 from local.sender import Sender
@@ -65,6 +65,7 @@ def _demonstrate(settings: Settings, run: Run, stack: Stack) -> int:
     print(f"\nWatch it count: http://{host}:{settings.live_port}/")
     print(f"Sending {run.rate:,g} hits/s {length}, each with demo={run.name} in its params\n", flush=True)
     client = connect(settings)
+    terms.set_once(client)
     with Freshness(client, run.name) as freshness:
         wire = Wire(f"{host}:{settings.ingest_port}", run.name, _signing(settings))
         sender = Sender((host, settings.ingest_port), wire, answered=freshness.answered)
