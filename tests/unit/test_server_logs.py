@@ -105,7 +105,11 @@ def test_what_is_no_line_is_unreadable(line):
         combined.parse(line)
 
 
-@given(st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=40), st.integers(0, len(LINE)), st.integers(0, 60))
+@given(
+    st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=40),
+    st.integers(0, len(LINE)),
+    st.integers(0, 60),
+)
 def test_whatever_stands_in_a_line_it_is_read_or_unreadable(text, at, cut):
     for parse in (combined.parse, json_log.parse):
         for line in (text, LINE[:at] + text + LINE[at + cut :], json.dumps({"time": text, "uri": text})):
