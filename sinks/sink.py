@@ -184,12 +184,14 @@ class Sink:
         """Wait a little, with the partitions paused, so that the group does not take us for dead."""
         if self._stopping:
             raise SystemExit("stopped while ClickHouse was away; what is not written is still in Kafka")
-        self._consumer.pause(self._consumer.assignment())
+        held = self._consumer.assignment()
+        self._consumer.pause(held)
         # Partitions that a rebalance gives to it meanwhile are not paused: what comes of them must not be passed over.
         message = self._consumer.poll(_RETRY_S)
         if message is not None:
             self._early.append(message)
-        self._consumer.resume(self._consumer.assignment())
+        # What a rebalance took away and gives back would still be paused.
+        self._consumer.resume(held)
 
     def _bury(self, place: str, line: bytes, error: str) -> None:
         log.warning("%s can't be inserted, it goes to %s: %s", place, topics.DEAD, error.splitlines()[0])

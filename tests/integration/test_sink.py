@@ -1,17 +1,20 @@
 """The sink writes what Kafka holds into ClickHouse: each row once, the bad ones buried, nothing lost meanwhile."""
 
 import json
+import threading
 import time
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 from facts import client, fact, insert, make_tables
 from processes import StartBroker, start_clickhouse, tier, wait_until
 
 from pixeltally import topics
+from pixeltally.database import connect
 from pixeltally.settings import Settings
+from sinks.sink import TABLES, Sink
 
 
 @pytest.fixture
@@ -79,6 +82,41 @@ def test_clickhouse_away_is_waited_for(kafka, tmp_path):
         sink.terminate()
         assert sink.wait(20) == 0
         sink.communicate()
+
+
+def test_what_a_rebalance_brings_while_clickhouse_is_away_is_not_passed_over(kafka, tmp_path, monkeypatch):
+    monkeypatch.setattr("sinks.sink._RETRY_S", 5.0)  # long enough that a message comes before the next try
+    now = time.time_ns() // 1_000_000
+    with start_clickhouse(tmp_path) as server:
+        make_tables(server.url)
+        settings = Settings.from_env({"PIXELTALLY_KAFKA": kafka, "PIXELTALLY_CLICKHOUSE_URL": server.url})
+        sink = Sink(settings, connect(settings))
+        running = threading.Thread(target=sink.run, daemon=True)
+        running.start()
+        produce(kafka, topics.FACTS, lines([fact(now)]))
+        wait_until(lambda: server_has(lambda sql: client(server.url).query(sql).result_rows, 1), "the first")
+    produce(kafka, topics.FACTS, lines([fact(now + 1)]))
+    time.sleep(2)  # that one is in its hands
+    for partition in range(1, 4):
+        produce(kafka, topics.FACTS, lines([fact(now + 1 + partition)]), partition=partition)
+    come_and_go(kafka)
+    with start_clickhouse(tmp_path, server.port):
+        wait_until(lambda: server_has(lambda sql: client(server.url).query(sql).result_rows, 5), "all of them")
+        sink.stop()
+        running.join(30)
+
+
+def come_and_go(servers):
+    """Be another sink for a moment: the first one's partitions are taken away, and given back."""
+    other = Consumer({"bootstrap.servers": servers, "group.id": topics.SINK_GROUP, "enable.auto.commit": False})
+    other.subscribe(list(TABLES))
+
+    def has_partitions():
+        other.poll(0.1)
+        return other.assignment()
+
+    wait_until(has_partitions, "partitions for another sink")
+    other.close()
 
 
 @pytest.fixture
