@@ -90,6 +90,8 @@ def test_a_statement_is_proved_and_survives_the_loss_of_all_but_the_archive(tmp_
         hits = today(stack, draw) + yesterday(data, draw)
         wait_until(lambda: stack.query("SELECT count() FROM facts FINAL") == [(hits,)], "all facts", 30)
         settle(stack)
+        accounted = "SELECT sum(spooled) FROM spooled_minutes"
+        wait_until(lambda: stack.query(accounted) == [(hits + 1,)], "all segments' accounts", 30)
         made = state(stack, tmp_path / "made.json")
         said = ours(stack.environ, "verify", str(tmp_path / "made.json"), "--segments", str(archive))
         assert said.returncode == 0, said.stdout
