@@ -5,7 +5,7 @@ were counted, message by message.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from audit.asking import NOBODY, Asked
@@ -141,7 +141,7 @@ class History:
                 now.over.setdefault(key, "burst")
 
 
-def _pixel(asked: Asked) -> object:
+def _pixel(asked: Asked) -> tuple[str, str, str]:
     return asked.creative, asked.placement, asked.who
 
 
@@ -149,8 +149,4 @@ def _same(asked: Asked) -> object | None:
     """What a request is a duplicate by; None where it is like no other."""
     if asked.kind == "conversion" and asked.order:
         return "order", asked.order
-    return None if asked.who == NOBODY else (asked.kind == "click", asked.kind == "conversion", *_pixel_parts(asked))
-
-
-def _pixel_parts(asked: Asked) -> Iterator[str]:
-    yield from (asked.creative, asked.placement, asked.who)
+    return None if asked.who == NOBODY else (asked.kind == "click", asked.kind == "conversion", *_pixel(asked))

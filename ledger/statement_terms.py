@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
@@ -95,14 +95,12 @@ def _quantity(agreed: Terms, day: dict[str, Any]) -> int:
 
 
 def _line(agreed: Terms, first: str, last: str, quantity: int) -> dict[str, Any]:
-    decimals = money.minor_units(agreed.currency)
     exact = quantity * agreed.price / (1000 if agreed.pricing == "cpm" else 1)
-    amount = exact.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
     return {
         **agreed.stated(),
         "from": first,
         "to": last,
         "quantity": quantity,
-        "decimals": decimals,
-        "amount": f"{amount:f}",
+        "decimals": money.minor_units(agreed.currency),
+        "amount": f"{money.rounded(exact, agreed.currency):f}",
     }
