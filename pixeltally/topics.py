@@ -1,9 +1,9 @@
 """Kafka's topics, made once with the settings that the design depends on."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from confluent_kafka import KafkaException, Message
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -30,6 +30,9 @@ MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 #: For clients that live long: without metadata for so long they ask the bootstrap servers again. One that asked a
 #: broker which had only just started knows of none afterwards, and by default sleeps for five minutes.
 LONG_LIVED = {"metadata.recovery.rebootstrap.trigger.ms": 10_000}
+
+#: Messages that are read at a time, and how long none may come while some are still to be read.
+_AT_A_TIME, _SILENT_S = 100, 10.0
 
 _CONFIG = {
     # The broker's clock stamps messages, so that a wrong clock at ingest can't move a watermark.
@@ -64,6 +67,21 @@ def place(message: Message) -> tuple[str, int, int]:
     if message.error() or topic is None or partition is None or offset is None:
         raise KafkaException(message.error())
     return topic, partition, offset
+
+
+def read(consumer: Consumer, start: TopicPartition, end: int) -> Iterator[Message]:
+    """The messages of a partition from an offset up to `end`. Raises KafkaException, also where none comes for long."""
+    position, heard = start.offset, time.monotonic()
+    if position < end:
+        consumer.assign([start])
+    while position < end:
+        for message in consumer.consume(_AT_A_TIME, timeout=0.05):
+            heard = time.monotonic()
+            position = place(message)[2] + 1
+            if position <= end:
+                yield message
+        if time.monotonic() > heard + _SILENT_S:
+            raise KafkaException(f"no answer from Kafka while reading {start.topic}/{start.partition} at {position}")
 
 
 def _create(admin: AdminClient, names: list[str], partitions: int) -> None:

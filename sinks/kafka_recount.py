@@ -8,7 +8,7 @@ from confluent_kafka import Message, TopicPartition
 
 from pixeltally import topics
 from pixeltally.settings import Settings
-from sinks.looking import TIMEOUT_S, looker, read
+from sinks.looking import TIMEOUT_S, looker
 from sinks.stages import Span
 
 #: A hit may come to Kafka so long before its own time: by a clock that runs ahead.
@@ -47,7 +47,7 @@ def count(settings: Settings, span: Span, refused: Collection[str]) -> Counter[P
             if 0 < low == start:
                 return None  # what came before it may have been deleted
             if 0 <= start < high:
-                _count(read(consumer, TopicPartition(topics.HITS, partition, start), high), span, refused, found)
+                _count(topics.read(consumer, TopicPartition(topics.HITS, partition, start), high), span, refused, found)
     finally:
         consumer.close()
     return found

@@ -1,9 +1,6 @@
 """Looks at what stands in a topic, beside those who consume it: nothing is committed."""
 
-import time
-from collections.abc import Iterator
-
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer
 
 from pixeltally import topics
 from pixeltally.settings import Settings
@@ -29,18 +26,3 @@ def looker(settings: Settings) -> Consumer:
             "log_level": 0,
         }
     )
-
-
-def read(consumer: Consumer, start: TopicPartition, end: int) -> Iterator[Message]:
-    """The messages of a partition from an offset up to `end`. Raises KafkaException."""
-    position, heard = start.offset, time.monotonic()
-    if position < end:
-        consumer.assign([start])
-    while position < end:
-        for message in consumer.consume(500, timeout=0.05):
-            heard = time.monotonic()
-            position = topics.place(message)[2] + 1
-            if position <= end:
-                yield message
-        if time.monotonic() > heard + TIMEOUT_S:
-            raise KafkaException(f"no answer while reading {start.topic}/{start.partition} at {position}")

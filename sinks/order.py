@@ -21,7 +21,7 @@ from pixeltally.archive import ORDER, Message, Times
 from pixeltally.archive_log import Log, Taken
 from pixeltally.hit import IMPORTED, PUT_BACK, VALID
 from pixeltally.settings import Settings
-from sinks.looking import TIMEOUT_S, looker, read
+from sinks.looking import TIMEOUT_S, looker
 
 log = logging.getLogger("archive")
 
@@ -100,7 +100,7 @@ class Order:
             if after < low and its.last:
                 log.warning("%s: what was counted before offset %d of facts is gone from Kafka unarchived", name, low)
             for run in _runs(
-                read(self._consumer, TopicPartition(topics.FACTS, partition, start), high),
+                topics.read(self._consumer, TopicPartition(topics.FACTS, partition, start), high),
                 its.last.counted_to if its.last else -1,
             ):
                 run.enter(its)

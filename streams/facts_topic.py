@@ -1,11 +1,10 @@
 """Reads facts, and hits, out of Kafka: what a count is taken up from."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from pixeltally import topics
 from pixeltally.settings import Settings
@@ -65,27 +64,13 @@ class Reader:
 
     def facts(self, partition: int, start: int, end: int) -> Iterator[tuple[int, Head, bytes]]:
         """The facts from offset `start` up to `end`: offset, head, lines."""
-        for message in self._read(topics.FACTS, partition, start, end):
+        for message in topics.read(self._consumer, TopicPartition(topics.FACTS, partition, start), end):
             headers: dict[str, Any] = dict(message.headers() or ())
             yield message.offset() or 0, msgspec.json.decode(headers[HEAD], type=Head), message.value() or b""
 
     def hits(self, partition: int, start: int, end: int) -> Iterator[batch.Message]:
         """The hits from offset `start` up to `end`."""
-        for message in self._read(topics.HITS, partition, start, end):
+        for message in topics.read(self._consumer, TopicPartition(topics.HITS, partition, start), end):
             _, arrived = message.timestamp()
             headers: dict[str, Any] = dict(message.headers() or ())
             yield batch.Message.of(partition, message.offset() or 0, arrived, headers, message.value() or b"")
-
-    def _read(self, topic: str, partition: int, start: int, end: int) -> Iterator[Message]:
-        self._consumer.assign([TopicPartition(topic, partition, start)])
-        position = start
-        heard = time.monotonic()
-        while position < end:
-            for message in self._consumer.consume(100, timeout=0.05):
-                _, _, offset = topics.place(message)
-                heard = time.monotonic()
-                position = offset + 1
-                if offset < end:
-                    yield message
-            if time.monotonic() - heard > _POLL_S:
-                raise KafkaException(f"no answer from Kafka while reading {topic}/{partition} at {position}")
