@@ -67,12 +67,9 @@ class Requests:
 
     def _of(self, node: str) -> dict[int, _Place]:
         if node not in self._places:
-            found = (self._entry_places(node)) if node in self.nodes else {}
-            self._places[node] = found
+            entries = self.entries(node) if node in self.nodes else ()
+            self._places[node] = {each.number: _Place(each.file, each.at, each.size, each.form) for each in entries}
         return self._places[node]
-
-    def _entry_places(self, node: str) -> dict[int, _Place]:
-        return {entry.number: _Place(entry.file, entry.at, entry.size, entry.form) for entry in self.entries(node)}
 
 
 class _Block:

@@ -17,6 +17,8 @@ STILL_S = 60.0
 
 _TIMEOUT_S = 10.0
 _LOOK_S = 0.2
+#: Where each look also counts what is there, which reads all of it.
+_COUNT_S = 0.5
 
 Offsets = dict[tuple[str, int], int]
 
@@ -45,7 +47,7 @@ def follow(settings: Settings, count: Callable[[], int]) -> None:
         before, there = there, count()
         if there > before:
             until = time.monotonic() + STILL_S
-        time.sleep(_LOOK_S)
+        time.sleep(_COUNT_S)
     arrival.close()
 
 
