@@ -8,7 +8,7 @@ Grafana and its plugin; :mod:`dashboards.macros` puts in for the live page what 
 from dataclasses import dataclass
 from typing import Literal
 
-from dashboards.panel import Panel
+from dashboards.panel import Column, Panel
 
 Scope = Literal["advertiser", "campaign", "creative"]
 SCOPES: tuple[Scope, ...] = ("advertiser", "campaign", "creative")
@@ -25,6 +25,17 @@ _CHOSEN = {scope: f"{scope} IN (${{{scope}:singlequote}})" for scope in SCOPES}
 #: What the board's variables choose, for a WHERE.
 OF_CAMPAIGN = f"{_CHOSEN['advertiser']} AND {_CHOSEN['campaign']}"
 OF_CREATIVE = f"{OF_CAMPAIGN} AND {_CHOSEN['creative']}"
+
+#: Columns that name a campaign, and an ad unit of it; a name leads to the board Campaign, which shows that alone.
+CAMPAIGN_NAME = (
+    Column("advertiser", "Advertiser", "text", link="pixeltally-campaign"),
+    Column("campaign", "Campaign", "text", link="pixeltally-campaign"),
+)
+UNIT_NAME = (
+    *CAMPAIGN_NAME,
+    Column("creative", "Creative", "text", link="pixeltally-campaign"),
+    Column("placement", "Placement", "text"),
+)
 
 #: Behind ORDER BY: a moment without hits is one with none, not one that is left out.
 FILL = (

@@ -1,6 +1,6 @@
 """Campaign: what a campaign, or what is chosen of it, reached and what came of it."""
 
-from dashboards.boards.board import COUNTED, GAPS, OF_CAMPAIGN, OF_CREATIVE, UNIQUES, ZONE, Board, Place
+from dashboards.boards.board import COUNTED, GAPS, OF_CAMPAIGN, OF_CREATIVE, UNIQUES, UNIT_NAME, ZONE, Board, Place
 from dashboards.boards.money import DAILY, PACING, TERMS
 from dashboards.panel import Column, Panel
 
@@ -81,10 +81,7 @@ UNITS = Panel(
     description="By impressions. One visitor may count in several ad units. A click on a name narrows the board.",
     picture="table",
     columns=(
-        Column("advertiser", "Advertiser", "text", link="pixeltally-campaign"),
-        Column("campaign", "Campaign", "text", link="pixeltally-campaign"),
-        Column("creative", "Creative", "text", link="pixeltally-campaign"),
-        Column("placement", "Placement", "text"),
+        *UNIT_NAME,
         Column("impressions", "Impressions", shaded=True),
         Column("uniques", "Unique IPs"),
         Column("frequency", "Frequency", "number"),

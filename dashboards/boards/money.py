@@ -3,7 +3,7 @@
 Amounts are those of the view `charges`, to the last decimal; only those of one currency are ever added.
 """
 
-from dashboards.boards.board import OF_CAMPAIGN, ZONE, Annotation
+from dashboards.boards.board import CAMPAIGN_NAME, OF_CAMPAIGN, ZONE, Annotation
 from dashboards.panel import Column, Panel
 
 #: Days that the range touches, and the day from which on they are not over.
@@ -79,8 +79,7 @@ PACING = Panel(
     " planned, used is spent ÷ budget.",
     picture="table",
     columns=(
-        Column("advertiser", "Advertiser", "text", link="pixeltally-campaign"),
-        Column("campaign", "Campaign", "text", link="pixeltally-campaign"),
+        *CAMPAIGN_NAME,
         Column("currency", "Currency", "text"),
         Column("spent", "Spent", "number"),
         Column("planned", "Planned", "number"),

@@ -1,6 +1,6 @@
 """Network overview: the whole network at a glance, and who of it is large."""
 
-from dashboards.boards.board import COUNTED, FILL, GAPS, UNIQUES, Board, Place
+from dashboards.boards.board import COUNTED, FILL, GAPS, UNIQUES, UNIT_NAME, Board, Place
 from dashboards.boards.money import SPEND
 from dashboards.panel import Column, Panel
 
@@ -165,10 +165,7 @@ AD_UNITS = Panel(
     description="By impressions over the range. One visitor may count in several ad units.",
     picture="table",
     columns=(
-        Column("advertiser", "Advertiser", "text", link="pixeltally-campaign"),
-        Column("campaign", "Campaign", "text", link="pixeltally-campaign"),
-        Column("creative", "Creative", "text", link="pixeltally-campaign"),
-        Column("placement", "Placement", "text"),
+        *UNIT_NAME,
         Column("impressions", "Impressions", shaded=True),
         Column("uniques", "Unique IPs"),
         Column("clicks", "Clicks"),
