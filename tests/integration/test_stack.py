@@ -79,7 +79,10 @@ class Running:
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[type]:
     """Makes stacks on the test's own folder; what is still running in the end is killed."""
+    # Tests may themselves run under nohup, which a stack would take as meant for it.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield lambda *tiers, **environ: Running(tmp_path / "data", *tiers, **environ)
+    signal.signal(signal.SIGHUP, before)
     for process in with_environ("PIXELTALLY_DATA", str(tmp_path / "data")):
         process.kill()
 
