@@ -101,9 +101,9 @@ class Interface:
         body = _body(request)
         head = values.get("query", "").encode()
         head = (head + b"\n" if head else b"") + body.read(CHUNK_BYTES)
-        data = split_insert(head)
-        text = "" if data else (head + body.read()).decode(errors="replace")
-        statement = None if data else self._engine.statement(text)
+        inserted = split_insert(head)
+        text = "" if inserted else (head + body.read()).decode(errors="replace")
+        statement = None if inserted else self._engine.statement(text)
         settings = {name: value for name, value in values.items() if name not in _NOT_SETTINGS}
         if "insert_deduplication_token" in settings:
             settings.setdefault("deduplicate_insert", "enable")
@@ -123,12 +123,9 @@ class Interface:
             "X-ClickHouse-Server-Display-Name": socket.gethostname(),
             "X-ClickHouse-Timezone": values.get("session_timezone") or "UTC",
         }
-        if data:
-            text, input_format, offset = data
-            written = insert(
-                handle, text, input_format, chain([head[offset:]], iter(lambda: body.read(CHUNK_BYTES), b""))
-            )
-            return _finished(b"", headers, written)
+        if inserted:
+            data = chain([head[inserted.offset :]], iter(lambda: body.read(CHUNK_BYTES), b""))
+            return _finished(b"", headers, insert(handle, inserted, data))
         assert statement
         default = values.get("default_format") or request.headers.get("X-ClickHouse-Format") or "TabSeparated"
         if statement.has_result:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class EngineError(Exception):
@@ -80,12 +81,22 @@ _TOKEN = re.compile(
 _DATA = re.compile(rb"\s+(\w+)[ \t\r\f]*\n?")
 
 
-def split_insert(head: bytes) -> tuple[str, str, int] | None:
-    """(INSERT without its FORMAT clause, format, offset of the data) of an insert that carries its data.
+class Insert(NamedTuple):
+    """An INSERT that carries its data, and where in its text they begin."""
 
-    None for any other statement, INSERT … SELECT included.
-    """
-    depth, before = 0, b""
+    into: str  # INSERT INTO table (columns)
+    settings: str  # its SETTINGS clause, else empty
+    format: str
+    offset: int
+
+    def of(self, path: str) -> str:
+        """The INSERT that takes its data from a file."""
+        return f"{self.into} FROM INFILE '{path}' {self.settings} FORMAT {self.format}"
+
+
+def split_insert(head: bytes) -> Insert | None:
+    """The INSERT that `head` begins with; None for any other statement, INSERT … SELECT included."""
+    depth, before, settings = 0, b"", None
     for token in _TOKEN.finditer(head):
         if token["space"]:
             continue
@@ -95,10 +106,13 @@ def split_insert(head: bytes) -> tuple[str, str, int] | None:
         if token["other"] in (b"(", b")"):
             depth += 1 if token["other"] == b"(" else -1
         elif depth == 0 and before not in (b"INTO", b"TABLE", b"."):
-            if word == b"VALUES":
-                return head[: token.start()].decode(), "Values", token.end()
-            if word == b"FORMAT" and (name := _DATA.match(head, token.end())):
-                return head[: token.start()].decode(), name[1].decode(), name.end()
+            name = _DATA.match(head, token.end()) if word == b"FORMAT" else None
+            if word == b"VALUES" or name:
+                end = token.start() if settings is None else settings
+                clauses = head[:end].decode(), head[end : token.start()].decode()
+                return Insert(*clauses, name[1].decode() if name else "Values", (name or token).end())
+            if word == b"SETTINGS":
+                settings = token.start()
             if word in (b"SELECT", b"WITH", b"FROM") or token["other"] == b";":
                 return None
         before = word or token["other"] or b"'"

@@ -244,6 +244,20 @@ def test_errors_are_those_of_a_server(clickhouse: str, query: str, status: int, 
     assert re.fullmatch(rf"Code: {code}\. DB::Exception: .*\(version 26\.\S+\)\n", answer[1].decode(), re.S)
 
 
+def test_an_insert_that_is_not_written_is_not_said_to_be(client: Client, table: str) -> None:
+    client.command(f"CREATE TABLE {table}_parts (id UInt64) ENGINE = MergeTree ORDER BY id PARTITION BY id")
+    client.command(f"CREATE TABLE {table}_in (id UInt64) ENGINE = Null")
+    client.command(f"CREATE MATERIALIZED VIEW {table}_fill TO {table}_parts AS SELECT id FROM {table}_in")
+    many = b"\n".join(b'{"id":%d}' % number for number in range(101))
+    for name in ("parts", "in"):
+        with pytest.raises(DatabaseError, match="TOO_MANY_PARTS"):
+            client.raw_insert(f"{table}_{name}", insert_block=many, fmt="JSONEachRow")
+        client.raw_insert(f"{table}_{name}", insert_block=many[:-10], fmt="JSONEachRow")
+    assert client.query(f"SELECT count() FROM {table}_parts").result_rows == [(200,)]
+    for name in ("fill", "in", "parts"):
+        client.command(f"DROP TABLE {table}_{name}")
+
+
 @pytest.mark.parametrize(
     ("parameters", "status", "code"),
     [
@@ -489,7 +503,7 @@ def test_a_taken_port_or_folder_is_refused_in_one_sentence(tmp_path: Path) -> No
     assert "can't be written" in _refusal(tmp_path / "file", free_port())
 
 
-def test_a_full_disk_costs_no_definition(tmp_path: Path) -> None:
+def test_a_full_disk_costs_no_definition_and_no_row(tmp_path: Path) -> None:
     require_mount()
     with Disk(tmp_path / "disk", 256) as disk, start_clickhouse(tmp_path / "disk") as server:
         with connect(server.url) as client:
@@ -501,6 +515,8 @@ def test_a_full_disk_costs_no_definition(tmp_path: Path) -> None:
             ):
                 with pytest.raises(DatabaseError, match="nothing is defined with less than 64"):
                     client.command(statement)
+            with pytest.raises(DatabaseError, match="NOT_ENOUGH_SPACE"):
+                client.raw_insert("pixeltally.kept", insert_block=b'{"at":1}', fmt="JSONEachRow")
         server.process.kill()
         server.process.wait()
         disk.free()

@@ -4,6 +4,7 @@ import pytest
 
 from local.clickhouse_sql import (
     EngineError,
+    Insert,
     Statement,
     error_code,
     http_status,
@@ -16,27 +17,28 @@ from local.clickhouse_sql import (
 
 
 @pytest.mark.parametrize(
-    ("head", "text", "format", "data"),
+    ("head", "into", "settings", "format", "data"),
     [
-        (b"INSERT INTO t FORMAT CSV\n1,2", "INSERT INTO t ", "CSV", b"1,2"),
-        (b"insert into t (a, b) values (1, 2)", "insert into t (a, b) ", "Values", b" (1, 2)"),
-        (b'INSERT INTO t FORMAT JSONEachRow {"a":1}', "INSERT INTO t ", "JSONEachRow", b'{"a":1}'),
-        (b"INSERT INTO t FORMAT TSV\n\t\n", "INSERT INTO t ", "TSV", b"\t\n"),
-        (b"INSERT INTO format FORMAT CSV\n1", "INSERT INTO format ", "CSV", b"1"),
-        (b"INSERT INTO d.values FORMAT CSV\n1", "INSERT INTO d.values ", "CSV", b"1"),
-        (b"INSERT INTO `a FORMAT b` (format) FORMAT CSV\n1", "INSERT INTO `a FORMAT b` (format) ",
+        (b"INSERT INTO t FORMAT CSV\n1,2", "INSERT INTO t ", "", "CSV", b"1,2"),
+        (b"insert into t (a, b) values (1, 2)", "insert into t (a, b) ", "", "Values", b" (1, 2)"),
+        (b'INSERT INTO t FORMAT JSONEachRow {"a":1}', "INSERT INTO t ", "", "JSONEachRow", b'{"a":1}'),
+        (b"INSERT INTO t FORMAT TSV\n\t\n", "INSERT INTO t ", "", "TSV", b"\t\n"),
+        (b"INSERT INTO format FORMAT CSV\n1", "INSERT INTO format ", "", "CSV", b"1"),
+        (b"INSERT INTO d.values FORMAT CSV\n1", "INSERT INTO d.values ", "", "CSV", b"1"),
+        (b"INSERT INTO settings (settings) FORMAT CSV\n1", "INSERT INTO settings (settings) ", "", "CSV", b"1"),
+        (b"INSERT INTO `a FORMAT b` (format) FORMAT CSV\n1", "INSERT INTO `a FORMAT b` (format) ", "",
          "CSV", b"1"),
-        (b"-- FORMAT x\n/* VALUES */INSERT INTO t FORMAT CSV\n1", "-- FORMAT x\n/* VALUES */INSERT INTO t ",
+        (b"-- FORMAT x\n/* VALUES */INSERT INTO t FORMAT CSV\n1", "-- FORMAT x\n/* VALUES */INSERT INTO t ", "",
          "CSV", b"1"),
-        (b"INSERT INTO t SETTINGS a = 'FORMAT x' FORMAT CSV\n1", "INSERT INTO t SETTINGS a = 'FORMAT x' ",
+        (b"INSERT INTO t SETTINGS a = 'FORMAT x' FORMAT CSV\n1", "INSERT INTO t ", "SETTINGS a = 'FORMAT x' ",
          "CSV", b"1"),
-        (b"INSERT INTO t FORMAT Native\n\xff\x00", "INSERT INTO t ", "Native", b"\xff\x00"),
+        (b"INSERT INTO t FORMAT Native\n\xff\x00", "INSERT INTO t ", "", "Native", b"\xff\x00"),
     ],
 )  # fmt: skip
-def test_where_the_data_of_an_insert_begins(head: bytes, text: str, format: str, data: bytes) -> None:
+def test_where_the_data_of_an_insert_begins(head: bytes, into: str, settings: str, format: str, data: bytes) -> None:
     found = split_insert(head)
-    assert found
-    assert (found[0], found[1], head[found[2] :]) == (text, format, data)
+    assert found == Insert(into, settings, format, len(head) - len(data))
+    assert found.of("/p") == f"{into} FROM INFILE '/p' {settings} FORMAT {format}"
 
 
 @pytest.mark.parametrize(
