@@ -42,9 +42,13 @@ RESOLVE_TIMEOUT_S = 600
 MAVEN_SILENT_MS = 20_000
 TRAINING_TIMEOUT_S = 60
 
-#: The C1 compiler alone: ready sooner, and a broker that passes bytes on gains nothing from C2.
+#: The C1 compiler alone: ready sooner, and a broker that passes bytes on gains nothing from C2. The heap is had at once
+#: and whole: one that grows when it likes looks like a leak for an hour.
 JVM_OPTIONS = [
-    "-Xmx512m",
+    "-Xms256m",
+    "-Xmx256m",
+    "-XX:+AlwaysPreTouch",
+    "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     "-XX:+ExitOnOutOfMemoryError",
     "-Xlog:disable",
