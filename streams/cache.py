@@ -153,10 +153,9 @@ def _find_all(
     """Find the number of each question's entry, which may be new; False where there may be no room for it."""
     if not _has_room(spans, entries, known, used, most):
         return False
-    hashes = np.empty(spans.shape[1], np.int64)
-    _bring_near(text, spans, slots, entries, hashes)
+    _bring_near(text, spans, slots, entries, out)
     for number in range(spans.shape[1]):
-        hashed = hashes[number]
+        hashed = out[number]
         at = hashed & (slots.size - 1)
         while True:
             found = np.int64(slots[at]) - 1

@@ -72,13 +72,11 @@ def _visit_all(
     visitors: Array, units: Array, kinds: Array,
     slots: Array, rows: Array, size: Array, old_slots: Array, old_rows: Array, out: Array,
 ) -> None:  # fmt: skip
-    targets = np.zeros(units.size, np.int64)
     for index in range(units.size):
         kind = kinds[index]
-        if units[index] != 0:
-            group = _CLICKS if kind == CLICK else (_CONVERSIONS if kind == CONVERSION else _IMAGES)
-            targets[index] = units[index] << 2 | group
-    bring_near(slots, rows, visitors, targets)
-    bring_near(old_slots, old_rows, visitors, targets)
+        group = _CLICKS if kind == CLICK else (_CONVERSIONS if kind == CONVERSION else _IMAGES)
+        out[index] = units[index] << 2 | group if units[index] != 0 else 0
+    bring_near(slots, rows, visitors, out)
+    bring_near(old_slots, old_rows, visitors, out)
     for index in range(units.size):
-        out[index] = visit(slots, rows, size, old_slots, old_rows, visitors[index], targets[index])
+        out[index] = visit(slots, rows, size, old_slots, old_rows, visitors[index], out[index])

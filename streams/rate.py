@@ -102,12 +102,13 @@ def _count(
 ) -> int:  # fmt: skip
     """Count a message's requests in, and put their rows into `out`; the highest count among their visitors."""
     highest = 0
-    minutes = campaigns << 32 | times // MINUTE_MS
-    bring_near(slots, rows, visitors, minutes)
     for index in range(times.size):
-        out[index] = -1
+        out[index] = campaigns[index] << 32 | times[index] // MINUTE_MS
+    bring_near(slots, rows, visitors, out)
+    for index in range(times.size):
+        minute, out[index] = out[index], -1
         if pixels[index] >= 0 and verdicts[index] == 0 and not duplicates[index]:
-            number = visit(slots, rows, size, old_slots, old_rows, visitors[index], minutes[index])
+            number = visit(slots, rows, size, old_slots, old_rows, visitors[index], minute)
             rows[number, _COUNT] += 1
             older = rows[number, OLDER] - 1
             highest = max(highest, rows[number, _COUNT] + (old_rows[older, _COUNT] if older >= 0 else 0))

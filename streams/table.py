@@ -13,6 +13,9 @@ KEY_A, KEY_B = 0, 1
 
 _FIRST_ROWS = 1024
 
+#: Up to so many rows are made ahead, sixteen times as many as are needed: memory that was not written to costs nothing.
+_AHEAD_ROWS = 1 << 22
+
 #: Numbers in one of the processor's lines of memory, of 64 bytes.
 _LINE = 8
 
@@ -32,10 +35,7 @@ class Table:
         """See that `count` more rows fit."""
         size = int(self.size[0])
         needed = size + count
-        if needed > len(self.rows):
-            rows = _rows(2 * needed, self.rows.shape[1])
-            rows[:size] = self.rows[:size]
-            self.rows = rows
+        self.rows = with_room(self.rows, size, needed)
         if 3 * needed > 2 * len(self.slots):
             self.slots = np.zeros(1 << (2 * needed).bit_length(), np.int32)
             _place_all(self.slots, self.rows, size)
@@ -52,11 +52,19 @@ class Table:
     def keep(self, kept: Array) -> None:
         """Forget all rows but those that `kept` says yes to; these are numbered anew, in order."""
         rows = self.rows[: len(self)][kept]
-        self.rows = _rows(max(_FIRST_ROWS, len(rows)), rows.shape[1])
-        self.rows[: len(rows)] = rows
         self.size[0] = len(rows)
+        self.rows = with_room(rows, len(rows), max(_FIRST_ROWS, len(rows) + 1))
         self.slots = np.zeros(1 << max(2 * _FIRST_ROWS, 2 * len(rows)).bit_length(), np.int32)
         _place_all(self.slots, self.rows, len(rows))
+
+
+def with_room(rows: Array, size: int, needed: int) -> Array:
+    """Rows for so many, of which the first `size` are these: the same where they are enough."""
+    if needed <= len(rows):
+        return rows
+    more = _rows(max(2 * needed, min(16 * needed, _AHEAD_ROWS)), rows.shape[1])
+    more[:size] = rows[:size]
+    return more
 
 
 def _rows(count: int, width: int) -> Array:

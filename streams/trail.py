@@ -15,6 +15,7 @@ import numpy as np
 from streams.columns import id_text
 from streams.compiled import Array, compiled, prefetch
 from streams.memory import Memory
+from streams.table import with_room
 from streams.visits import OLDER, Visits
 
 #: The time and id of what others may follow; of two at the same time the one with the greater id is the later.
@@ -52,11 +53,7 @@ class _Leaders:
         self.count = 0
 
     def make_room(self, count: int) -> None:
-        needed = self.count + count
-        if needed > len(self.rows):
-            rows = np.empty((2 * needed, 5), np.int64)
-            rows[: self.count] = self.rows[: self.count]
-            self.rows = rows
+        self.rows = with_room(self.rows, self.count, self.count + count)
 
 
 class Trail:
