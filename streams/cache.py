@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from streams.compiled import PADDING, Array, Number, compiled, copy, inlined, load, prefetch
+from streams.compiled import PADDING, Array, Number, compiled, inlined, load, prefetch
+from streams.wide import WIDE, copy
 
 #: Gives a row of numbers for each question, which has as many texts as the cache was made for.
 Answer = Callable[[list[tuple[str, ...]]], Sequence[Sequence[int]]]
@@ -85,7 +86,7 @@ def _has_room(spans: Array, entries: Array, known: Array, used: Array, most: int
     for part in range(0, spans.shape[0], 2):
         for number in range(spans.shape[1]):
             length += spans[part + 1, number] - spans[part, number]
-    return bool(used[0] + spans.shape[1] <= min(most, len(entries)) and used[1] + length + 8 <= len(known))
+    return bool(used[0] + spans.shape[1] <= min(most, len(entries)) and used[1] + length + WIDE <= len(known))
 
 
 @inlined
@@ -135,7 +136,7 @@ def _add(text: Array, spans: Array, number: int, entries: Array, known: Array, u
 
 
 @inlined
-def _bring_near(text: Array, spans: Array, slots: Array, entries: Array, hashes: Array) -> None:
+def _bring_near(text: Array, spans: Array, slots: Array, entries: Array, known: Array, hashes: Array) -> None:
     """Hash all questions, and have the processor fetch what is known of them: many at once take as long as one."""
     for number in range(spans.shape[1]):
         hashes[number] = _hash(text, spans, number)
@@ -144,6 +145,10 @@ def _bring_near(text: Array, spans: Array, slots: Array, entries: Array, hashes:
         found = np.int64(slots[hashes[number] & (slots.size - 1)]) - 1
         if found >= 0:
             prefetch(entries, found)
+    for number in range(spans.shape[1]):
+        found = np.int64(slots[hashes[number] & (slots.size - 1)]) - 1
+        if found >= 0:
+            prefetch(known, entries[found, _WHERE])
 
 
 @compiled
@@ -153,7 +158,7 @@ def _find_all(
     """Find the number of each question's entry, which may be new; False where there may be no room for it."""
     if not _has_room(spans, entries, known, used, most):
         return False
-    _bring_near(text, spans, slots, entries, out)
+    _bring_near(text, spans, slots, entries, known, out)
     for number in range(spans.shape[1]):
         hashed = out[number]
         at = hashed & (slots.size - 1)

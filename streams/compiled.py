@@ -24,7 +24,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 #: What a compiled loop reckons with: a whole number of 64 bits, signed or not.
 Number = Any
 
-#: Bytes that must follow a text: `load` and `copy` go beyond its end.
+#: Bytes that must follow a text: `load`, and what is in `streams.wide`, go beyond its end.
 PADDING = bytes(32)
 
 
@@ -69,28 +69,12 @@ def _load(_context: Any, text: Any, at: Any) -> Any:
     return types.uint64(text, types.int64), code
 
 
-def _store(_context: Any, text: Any, at: Any, word: Any) -> Any:
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.store(arguments[2], _word(context, builder, signature, arguments), align=1)
-        return context.get_dummy_value()
-
-    return types.void(text, types.int64, types.uint64), code
-
-
 def _byte(_context: Any, text: Any, at: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
         return builder.zext(builder.load(builder.gep(array.data, [arguments[1]])), context.get_value_type(types.int64))
 
     return types.int64(text, types.int64), code
-
-
-def _first_byte(_context: Any, word: Any) -> Any:
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        zeros = builder.cttz(arguments[0], context.get_constant(types.boolean, True))
-        return builder.lshr(zeros, context.get_constant(types.uint64, 3))
-
-    return types.int64(types.uint64), code
 
 
 def _prefetch(_context: Any, table: Any, row: Any) -> Any:
@@ -113,25 +97,11 @@ def _word(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return builder.bitcast(builder.gep(array.data, [arguments[1]]), word)
 
 
-#: `load(text, at)`: the eight bytes of a text from there, as a number. For compiled loops, as are the next four.
+#: `load(text, at)`: the eight bytes of a text from there, as a number. For compiled loops, as are the next two.
 load: Callable[[Array, int], Any] = intrinsic(_load)  # type: ignore[assignment]
-
-#: `store(text, at, word)`: puts the eight bytes of a number there.
-store: Callable[[Array, int, Any], None] = intrinsic(_store)  # type: ignore[assignment]
 
 #: `byte(text, at)`: the byte there, which is not before the beginning: half the work of `text[at]`.
 byte: Callable[[Array, int], int] = intrinsic(_byte)  # type: ignore[assignment]
 
-#: `first_byte(word)`: which byte of a word that is not zero is the first with a bit set.
-first_byte: Callable[[Any], int] = intrinsic(_first_byte)  # type: ignore[assignment]
-
 #: `prefetch(table, row)`: has the processor bring a row near, which is asked for a little later.
 prefetch: Callable[[Array, Number], None] = intrinsic(_prefetch)  # type: ignore[assignment]
-
-
-@inlined
-def copy(into: Array, at: int, text: Array, start: int, length: int) -> int:
-    """Copy a piece of `text`; where it ends. What follows there is overwritten too, up to eight bytes."""
-    for done in range(0, length, 8):
-        store(into, at + done, load(text, start + done))
-    return at + length

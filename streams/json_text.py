@@ -1,27 +1,21 @@
-"""Walks over JSON's texts and numbers, in compiled loops: eight bytes at a time, no backslashes, nothing negative.
+"""Walks over JSON's texts and numbers, in compiled loops: many bytes at a time, no backslashes, nothing negative.
 
 A function that is called `behind_…` gives the place behind what it expects, and -1 where that isn't there.
 """
 
 import numpy as np
 
-from streams.compiled import Array, Number, byte, compiled, first_byte, inlined, load
-
-#: 1: may stand in a name; 2: may begin one.
-_IN_NAME = np.zeros(256, np.uint8)
-for _letter in b"abcdefghijklmnopqrstuvwxyz0123456789":
-    _IN_NAME[_letter] = 2
-for _letter in b"._-":
-    _IN_NAME[_letter] = 1
+from streams.compiled import Array, Number, byte, compiled, inlined, load
+from streams.wide import WIDE, ends_name, ends_text, first_bit
 
 _LONGEST_NAME = 64
 
-_ONES, _HIGHS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
-_QUOTES, _BACKSLASHES, _SPACES, _ZEROS, _SIXES = (np.uint64(each) * _ONES for each in (0x22, 0x5C, 0x20, 0x30, 6))
+_ONES = np.uint64(0x0101010101010101)
+_ZEROS, _SIXES = (np.uint64(each) * _ONES for each in (0x30, 6))
 _LOWER_HALVES, _UPPER_HALVES = (np.uint64(each) * _ONES for each in (0x0F, 0xF0))
 _TENS = np.array([10**power for power in range(8)], np.uint64)
 
-SPACE, QUOTE, COMMA, DASH, POINT, ZERO, COLON = 32, 34, 44, 45, 46, 48, 58
+SPACE, QUOTE, COMMA, DASH, POINT, ZERO, COLON, UNDERSCORE = 32, 34, 44, 45, 46, 48, 58, 95
 OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT, LINE_END = 91, 93, 123, 125, 10
 
 
@@ -37,24 +31,26 @@ def skip(text: Array, at: Number) -> Number:
 def behind_text(text: Array, at: int) -> int:
     """Behind the quote that ends a string whose first byte is at `at`; -1 where a backslash or control comes first."""
     while True:
-        word = load(text, at)
-        quotes, slashes = word ^ _QUOTES, word ^ _BACKSLASHES
-        found = ((quotes - _ONES) & ~quotes) | ((slashes - _ONES) & ~slashes) | ((word - _SPACES) & ~word)
-        found &= _HIGHS
-        if found:
-            stop = at + first_byte(np.uint64(found))
-            return stop + 1 if byte(text, stop) == QUOTE else -1
-        at += 8
+        ends = ends_text(text, at)
+        if ends:
+            break
+        at += WIDE
+    at += first_bit(ends)
+    return at + 1 if byte(text, at) == QUOTE else -1
 
 
 @inlined
 def behind_name(text: Array, at: int) -> int:
-    """As `_behind_text`, for a name, which may be empty."""
+    """As `behind_text`, for a name, which may be empty."""
     start = at
-    while _IN_NAME[byte(text, at)]:
-        at += 1
-    good = byte(text, at) == QUOTE and at - start <= _LONGEST_NAME and (at == start or _IN_NAME[byte(text, start)] == 2)
-    return at + 1 if good else -1
+    while True:
+        ends = ends_name(text, at)
+        if ends:
+            break
+        at += WIDE
+    at += first_bit(ends)
+    good = byte(text, at) == QUOTE and at - start <= _LONGEST_NAME
+    return at + 1 if good and byte(text, start) not in (DASH, POINT, UNDERSCORE) else -1
 
 
 @inlined
@@ -68,7 +64,7 @@ def behind_digits(text: Array, at: int) -> Number:
         if others:
             break
         at += 8
-    end = at + first_byte(np.uint64(others))
+    end = at + first_bit(others) // 8
     if end == start or end - start > 20 or (byte(text, start) == ZERO and end - start > 1):
         return -1
     return end

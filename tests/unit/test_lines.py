@@ -188,3 +188,20 @@ def test_every_kind_is_read(kind, value):
 def test_numbers_of_any_length(seq, visitor):
     (found,) = read(json.dumps(HIT | {"seq": seq, "visitor": visitor}).encode())
     assert (found["seq"], found["visitor"]) == (seq, visitor)
+
+
+@pytest.mark.parametrize("length", [1, 31, 32, 33, 63, 64])
+def test_texts_of_any_length(length):
+    name, agent = "a" * length, "é" * length
+    (found,) = read(json.dumps(HIT | {"campaign": name, "user_agent": agent}, ensure_ascii=False).encode())
+    assert (found["campaign"], found["user_agent"]) == (name, agent)
+
+
+@pytest.mark.parametrize("before", [0, 1, 30, 31, 32, 62])
+def test_every_letter_where_it_may_stand(before):
+    line = b'{"creative":"%b","user_agent":"%b",' + json.dumps(HIT).encode()[1:]
+    for letter in (bytes([each]) for each in range(128)):
+        text = b"a" * before + letter + b"a"
+        is_name = letter.islower() or letter.isdigit() or (letter in b"._-" and before > 0)
+        assert (read(line % (text, b"x"))[0] is not None) == is_name
+        assert (read(line % (b"x", text))[0] is not None) == (letter >= b" " and letter not in b'"\\')
