@@ -38,6 +38,10 @@ _NODE = b"bench-0000"
 _ID = b"%08x-%04x-7%b-8%b" + _ROUND + b"%b"
 _IMPRESSION = b'{"id":"%b","ts":%d,"kind":"impression",%b%d,"node":"' + _NODE + b'","seq":%d,%b%b,"params":{"n":"%d"}}'
 
+#: Where a line's time stands, and what its digits are worth.
+_TIME_AT = len('{"id":"00000000-0000-7000-8000-000000000000","ts":')
+_TENS = 10 ** np.arange(12, -1, -1)
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -152,9 +156,15 @@ class Traffic:
         )  # fmt: skip
 
 
-def again(value: bytes, number: int) -> bytes:
-    """The same hits once more: as another node ships them, with ids of their own."""
-    return value.replace(_NODE, b"bench-%04x" % number).replace(_ROUND, b"-%04x" % number)
+def again(value: bytes, number: int, later_ms: int) -> bytes:
+    """The same hits once more, so much later: as another node ships them, with ids of their own."""
+    value = value.replace(_NODE, b"bench-%04x" % number).replace(_ROUND, b"-%04x" % number)
+    text = np.frombuffer(value, np.uint8).copy()
+    starts = np.append(0, np.flatnonzero(text == ord("\n")) + 1)
+    digits = starts[:, np.newaxis] + np.arange(_TIME_AT, _TIME_AT + len(_TENS))
+    times = (text[digits] - ord("0")) @ _TENS + later_ms
+    text[digits] = times[:, np.newaxis] // _TENS % 10 + ord("0")
+    return text.tobytes()
 
 
 def _units() -> tuple[list[Unit], np.ndarray]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import psutil
 
-from bench import kafka
+from bench import kafka, shares
 from bench.processes import CORE, cpu_s, running
 from pixeltally import topics
 from pixeltally.settings import Settings
@@ -66,13 +66,6 @@ class Workers:
         last_ms = self.await_facts(hits)
         return Burst(hits, (last_ms - began_ms) / 1000, self._cpu_s() - before_s)
 
-    def take_meanwhile(self, messages: Iterable[tuple[int, bytes]], hits: int) -> Burst:
-        """Hand them hits while they work."""
-        before_s, began_ms = self._cpu_s(), time.time() * 1000
-        hand_in(self._servers, messages)
-        last_ms = self.await_facts(hits)
-        return Burst(hits, (last_ms - began_ms) / 1000, self._cpu_s() - before_s)
-
     def await_facts(self, hits: int) -> int:
         """Wait for so many more facts; when the last came, by the broker's clock."""
         waiting, changed, found, last_ms = 0, time.monotonic(), 0, 0
@@ -107,8 +100,13 @@ class Workers:
 
 
 @contextmanager
-def started(servers: str, folder: Path, count: int = 1, fresh: bool = True) -> Iterator[Workers]:
-    """So many workers, once each has its partitions; on empty topics where `fresh`. One alone has `CORE` for itself."""
+def started(
+    servers: str, folder: Path, count: int = 1, fresh: bool = True, share: float | None = None
+) -> Iterator[Workers]:
+    """So many workers, once each has its partitions; on empty topics where `fresh`.
+
+    Each is held to its `share` of a core, on any core; without, one alone has `CORE` for itself.
+    """
     if fresh:
         kafka.remove(servers, topics.ALL)
         kafka.forget_group(servers, GROUP)
@@ -117,9 +115,11 @@ def started(servers: str, folder: Path, count: int = 1, fresh: bool = True) -> I
     crew = Workers(servers, log)
     with ExitStack() as stack:
         for number in range(count):
-            cores = [CORE] if count == 1 else list(range(os.cpu_count() or 1))
+            cores = [CORE] if count == 1 and share is None else list(range(os.cpu_count() or 1))
             address = f"pixeltally-bench-{os.getpid()}-{number}"
             crew.processes.append(_start(stack, servers, log, address, cores))
+            if share is not None:
+                stack.enter_context(shares.held(crew.processes[-1].pid, share))
         yield crew
 
 

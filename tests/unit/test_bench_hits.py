@@ -32,8 +32,9 @@ def test_each_hit_stands_in_its_partition_in_order(messages):
 
 def test_every_hit_is_another_one(messages):
     values = [value for _, value in messages]
-    hits = [hit for value in values + [again(value, 1) for value in values] for hit in hits_of(value)]
+    hits = [hit for value in values + [again(value, 1, 7) for value in values] for hit in hits_of(value)]
     assert len(hits) == len({hit.id for hit in hits}) == len({(hit.node, hit.seq) for hit in hits}) == 40_000
+    assert [hit.ts + 7 for hit in hits[:20_000]] == [hit.ts for hit in hits[20_000:]]
 
 
 def test_clicks_follow_impressions_and_conversions_name_clicks(messages):
