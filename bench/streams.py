@@ -30,7 +30,7 @@ _NOTES = f"""\
 Hits: {VISITORS:,} visitors, Zipf-like, {UNITS} ad units, {MESSAGE_LINES:,} lines a message, four partitions. Per core:
 by CPU seconds of the process, all its threads included; wall: until the last fact was in Kafka. One worker, as each
 peer, is alone on core {CORE}; Kafka and this program have the others. All hits are in Kafka before a worker sees the
-first, save the curve's last part. As the peers, a worker has been at work when it is measured; its first burst, of
+first, the curve's a million at a time. As the peers, a worker has been at work when it is measured; its first burst, of
 visitors who are all new, stands apart. Idiomatic Faust counts windows and uniques, no more; Quix Streams also marks
 duplicates and writes facts; neither joins clicks. The peers take one hit a message, with the ad unit for its key.
 """
@@ -43,7 +43,7 @@ duplicates and writes facts; neither joins clicks. The peers take one hit a mess
     "--most",
     default=3_000_000,
     show_default=True,
-    help="Hits in the largest set of windows; 100,000,000 take 30 GB of disk.",
+    help="Hits in the largest set of windows; 100,000,000 take 23 GB of disk.",
 )
 def main(rounds: int, seconds: int, most: int) -> None:
     """Measure and print the table."""
