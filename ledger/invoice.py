@@ -20,14 +20,15 @@ SELECT
     campaign, starts, any(t.since) AS since, any(t.last_day) AS until, c.timezone AS timezone, c.pricing AS pricing,
     c.basis AS basis, c.price AS price, c.currency AS currency, sum(c.quantity) AS quantity, sum(c.spent) AS spent,
     countIf(c.quantity IS NULL) AS lost, toDate(formatDateTime(now(), '%F', timezone)) AS today
-FROM charges AS c INNER JOIN terms AS t USING (advertiser, campaign, starts)
+FROM charges_between(first = {month:Date}, last = toLastDayOfMonth({month:Date})) AS c
+INNER JOIN terms AS t USING (advertiser, campaign, starts)
 WHERE advertiser = {advertiser:String} AND month = {month:Date}
 GROUP BY campaign, starts, timezone, pricing, basis, price, currency
 ORDER BY campaign, starts
 """
 
 _WITHOUT_TERMS = """
-SELECT DISTINCT campaign FROM campaign_days
+SELECT DISTINCT campaign FROM campaign_days_between(first = {month:Date}, last = toLastDayOfMonth({month:Date}))
 WHERE advertiser = {advertiser:String} AND month = {month:Date}
     AND (gross > 0 OR clicks > 0 OR conversions > 0 OR click_requests > 0 OR reported_conversions > 0)
     AND (advertiser, campaign, starts) NOT IN (SELECT advertiser, campaign, starts FROM terms)

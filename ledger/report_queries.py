@@ -13,6 +13,8 @@ _PARTS = {
     "placement": "creative, placement",
 }
 
+_DAYS = "(first = {first:Date}, last = {last:Date})"
+
 #: From when on facts and sets are whole.
 WHOLE_SINCE = "SELECT toDate(before) + 2 FROM horizon"
 
@@ -48,11 +50,11 @@ def _of_campaigns(key: str, where: str, group: str) -> Iterator[str]:
         f"SELECT {key}, sum(d.click_requests) AS click_requests, sum(d.reported_conversions) AS reported_conversions,"
         " sum(d.conversions) AS conversions, sumMap(d.revenue) AS revenue, max(d.lost) AS lost,"
         " min(d.settled) AS settled, count() AS days, sum(d.uniques) AS day_uniques, sum(d.new_uniques) AS new_uniques"
-        f" FROM campaign_days AS d WHERE {where} {group}"
+        f" FROM campaign_days_between{_DAYS} AS d WHERE {where} {group}"
     )
     yield (
         f"SELECT {key}, sumMapIf(map(currency, assumeNotNull(spent)), spent IS NOT NULL) AS spend,"
-        f" countIf(spent IS NULL) AS unknown_spend FROM charges WHERE {where} {group}"
+        f" countIf(spent IS NULL) AS unknown_spend FROM charges_between{_DAYS} WHERE {where} {group}"
     )
 
 

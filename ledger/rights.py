@@ -16,6 +16,8 @@ ROLE = "pixeltally_tenant"
 _USER = "tenant_"
 _OWN = f"advertiser = replaceOne(currentUser(), '{_USER}', '')"
 
+_ALL_DAYS = "(first = '1970-01-01', last = '2105-12-31')"
+
 #: What tenants read, their own rows of it; parameterized views with parameters to try them with.
 READABLE = {
     "impressions": "",
@@ -36,13 +38,15 @@ READABLE = {
     "charges": "",
     "terms": "",
     "campaign_days": "",
-    "unsettled_days": "",
-    "reach_days": "",
+    "campaign_days_between": _ALL_DAYS,
+    "charges_between": _ALL_DAYS,
+    "unsettled_days_between": _ALL_DAYS,
+    "reach_days_between": _ALL_DAYS,
     "ledger_slices": "",
     "reach_slices": "",
     "order_slices": "",
     "action_slices": "",
-    "first_actions": "",
+    "first_actions_between": _ALL_DAYS,
     "followed_clicks": "",
     "facts": "",
     "rerates": "",
@@ -50,6 +54,12 @@ READABLE = {
     "minute_parts": "",
     "counted_minutes": "",
     "recounted_minutes": "",
+    "slice_parts": "",
+    "counted_parts": "",
+    "open_parts": "",
+    "late_minutes": "",
+    "counted_slices": "",
+    "counted_visitors": "",
     "settled_minutes": "",
     "settled_days": "",
     "settled_rules": "",
@@ -61,7 +71,9 @@ READABLE = {
 }
 
 #: What they read all of: it is of no advertiser.
-SHARED = frozenset({"schema_migrations", "retentions", "horizon"})
+SHARED = frozenset(
+    {"schema_migrations", "retentions", "horizon", "touched_days", "counted_days", "counted_months", "days", "months"}
+)
 
 #: What they don't read: the lines that nobody could attribute, who was forgotten, and how rows come in.
 HIDDEN = frozenset(
@@ -79,6 +91,9 @@ HIDDEN = frozenset(
         "facts_in",
         "facts_fill",
         "reach_sets_fill",
+        "late_minutes_fill",
+        "touched_by_facts_fill",
+        "touched_by_minutes_fill",
     }
 )
 

@@ -13,7 +13,8 @@ _STATEMENT_END = re.compile(r";[ \t]*$", re.MULTILINE)
 def migrate(client: Client) -> list[str]:
     """Bring the schema of the client's database up to date; the names of the files run.
 
-    Each statement may be run again (`IF NOT EXISTS`), so a migration that was cut short is simply run again.
+    Each statement may be run again (`IF NOT EXISTS`), so a migration that was cut short is simply run again. A view
+    with parameters is looked for where the reader of the view that asks it is, so `${database}` names ours there.
     """
     client.command(
         "CREATE TABLE IF NOT EXISTS schema_migrations"
@@ -24,7 +25,7 @@ def migrate(client: Client) -> list[str]:
     missing = [name for name in migrations() if name not in done]
     for name in missing:
         for statement in statements(name):
-            client.command(statement)
+            client.command(statement.replace("${database}", str(client.database)))
         client.insert("schema_migrations", [[name]], column_names=["name"])
     return missing
 

@@ -44,6 +44,28 @@ FILL = (
 )
 
 
+_COUNTS = "advertiser, campaign, creative, placement, gross, invalid, duplicates, valid, clicks, reasons"
+_WHOLE = (
+    "{} >= toStartOfInterval($__fromTime + 899, INTERVAL 15 minute)"
+    " AND {} < toStartOfInterval($__toTime, INTERVAL 15 minute)"
+)
+
+
+def counts(where: str = "1", *, steps: bool = False) -> str:
+    """What adds up to the range's counts, for a FROM: quarter hours, and minutes where it cuts one or a day is open.
+
+    With `steps`, minutes alone where the steps of a series are no quarter hours.
+    """
+    served = " AND $__interval_s % 900 = 0" if steps else ""
+    slices, minutes = (_WHOLE.format(name, name) + served for name in ("slice", "minute"))
+    return f"""(
+    SELECT slice AS start, {_COUNTS} FROM counted_parts WHERE {slices} AND {where}
+    UNION ALL
+    SELECT minute AS start, {_COUNTS} FROM open_parts
+    WHERE $__timeFilter(minute) AND (open OR NOT ({minutes})) AND {where}
+) AS c"""
+
+
 @dataclass(frozen=True)
 class Place:
     """A panel's size on the board: 24 columns wide is the whole board, a row is 30 pixels high."""

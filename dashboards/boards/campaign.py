@@ -1,6 +1,17 @@
 """Campaign: what a campaign, or what is chosen of it, reached and what came of it."""
 
-from dashboards.boards.board import COUNTED, GAPS, OF_CAMPAIGN, OF_CREATIVE, UNIQUES, UNIT_NAME, ZONE, Board, Place
+from dashboards.boards.board import (
+    COUNTED,
+    GAPS,
+    OF_CAMPAIGN,
+    OF_CREATIVE,
+    UNIQUES,
+    UNIT_NAME,
+    ZONE,
+    Board,
+    Place,
+    counts,
+)
 from dashboards.boards.money import DAILY, PACING, TERMS
 from dashboards.panel import Column, Panel
 
@@ -161,12 +172,11 @@ WEEK = Panel(
     sql=f"""
 SELECT
     arrayElement(['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'], day) AS weekday,
-    {", ".join(f"countIf(hour = {hour}) AS h{hour:02}" for hour in _HOURS)}
+    {", ".join(f"sumIf(valid, hour = {hour}) AS h{hour:02}" for hour in _HOURS)}
 FROM
 (
-    SELECT toDayOfWeek(ts, 0, {ZONE}) AS day, toHour(ts, {ZONE}) AS hour
-    FROM impressions
-    WHERE $__timeFilter(ts) AND {OF_CREATIVE} AND {COUNTED}
+    SELECT toDayOfWeek(start, 0, {ZONE}) AS day, toHour(start, {ZONE}) AS hour, valid
+    FROM {counts(f"{OF_CREATIVE} AND valid > 0")}
 )
 GROUP BY day
 ORDER BY day

@@ -1,6 +1,6 @@
 """Invalid traffic: what was not counted, why, and whom it came from."""
 
-from dashboards.boards.board import COUNTED, FILL, GAPS, OF_CAMPAIGN, Board, Place
+from dashboards.boards.board import COUNTED, FILL, GAPS, OF_CAMPAIGN, Board, Place, counts
 from dashboards.panel import Column, Panel
 
 KEY_FIGURES = Panel(
@@ -18,11 +18,10 @@ KEY_FIGURES = Panel(
     ),
     sql=f"""
 SELECT
-    sum(m.gross) AS gross, sum(m.valid) AS valid, sum(m.duplicates) AS duplicates, sum(m.invalid) AS invalid,
-    sum(m.invalid) / nullIf(sum(m.gross), 0) AS invalid_share,
-    sum(m.duplicates) / nullIf(sum(m.gross), 0) AS duplicate_share
-FROM minute_parts AS m
-WHERE $__timeFilter(minute) AND {OF_CAMPAIGN}
+    sum(c.gross) AS gross, sum(c.valid) AS valid, sum(c.duplicates) AS duplicates, sum(c.invalid) AS invalid,
+    sum(c.invalid) / nullIf(sum(c.gross), 0) AS invalid_share,
+    sum(c.duplicates) / nullIf(sum(c.gross), 0) AS duplicate_share
+FROM {counts(OF_CAMPAIGN)}
 """,
 )
 
@@ -60,10 +59,9 @@ TREND = Panel(
     ),
     sql=f"""
 SELECT
-    $__timeInterval(minute) AS time, sum(invalid) / nullIf(sum(gross), 0) AS invalid_share,
+    $__timeInterval(start) AS time, sum(invalid) / nullIf(sum(gross), 0) AS invalid_share,
     sum(duplicates) / nullIf(sum(gross), 0) AS duplicate_share
-FROM minute_parts
-WHERE $__timeFilter(minute) AND {OF_CAMPAIGN}
+FROM {counts(OF_CAMPAIGN, steps=True)}
 GROUP BY time
 ORDER BY time {FILL}
 """,
@@ -76,9 +74,12 @@ REASONS_OVER_TIME = Panel(
     picture="series",
     columns=(Column("time", "Time", "time"), Column("reason", "Reason", "text"), Column("requests", "Requests")),
     sql=f"""
-SELECT $__timeInterval(ts) AS time, verdict AS reason, count() AS requests
-FROM impressions
-WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND verdict != 'valid' AND NOT duplicate
+SELECT time, each.1 AS reason, sum(each.2) AS requests
+FROM
+(
+    SELECT $__timeInterval(start) AS time, arrayJoin(CAST(reasons, 'Array(Tuple(String, UInt64))')) AS each
+    FROM {counts(OF_CAMPAIGN, steps=True)}
+)
 GROUP BY time, reason
 ORDER BY time, reason
 """,

@@ -25,12 +25,16 @@ SPEND = Panel(
     nothing="No campaign with terms was counted then; `pixeltally campaign set` says what one costs.",
     seldom=True,
     sql=f"""
-WITH {_FIRST} AS first, {_LAST} AS last, least({_OPEN}, last + 1) AS open
+WITH {_FIRST} AS from_day, {_LAST} AS to_day, least({_OPEN}, to_day + 1) AS open
 SELECT
-    currency, sumIf(cost, day >= first) AS spent, over / nullIf(before, 0) - 1 AS change,
-    sumIf(cost, day >= first AND day < open) AS over, sumIf(cost, day < first) AS before
-FROM (SELECT day, currency, assumeNotNull(toFloat64(spent)) AS cost FROM charges WHERE spent IS NOT NULL)
-WHERE day >= first - (open - first) AND day <= last
+    currency, sumIf(cost, day >= from_day) AS spent, over / nullIf(before, 0) - 1 AS change,
+    sumIf(cost, day >= from_day AND day < open) AS over, sumIf(cost, day < from_day) AS before
+FROM
+(
+    SELECT day, currency, assumeNotNull(toFloat64(spent)) AS cost
+    FROM charges_between(first = from_day - (open - from_day), last = to_day)
+    WHERE spent IS NOT NULL
+)
 GROUP BY currency
 ORDER BY spent DESC, currency
 """,
@@ -112,7 +116,7 @@ DAILY = Panel(
     nothing="No campaign with terms was counted then; `pixeltally campaign set` says what one costs.",
     seldom=True,
     sql=f"""
-WITH {_FIRST} AS first, {_LAST} AS last
+WITH {_FIRST} AS from_day, {_LAST} AS to_day
 SELECT toDateTime(each.1, {ZONE}) AS time, each.2 AS spent, nullIf(each.3, 0) AS planned
 FROM
 (
@@ -123,14 +127,14 @@ FROM
         FROM
         (
             SELECT currency, day, toFloat64(spent) AS spent, 0. AS planned, 1 AS paid
-            FROM charges WHERE {OF_CAMPAIGN}
+            FROM charges_between(first = from_day, last = to_day) WHERE {OF_CAMPAIGN}
             UNION ALL
             SELECT
                 currency, arrayJoin(range(toUInt32(greatest(days, 0)))) + assumeNotNull(plan_start) AS day,
                 0., budget / days, 0
             FROM ({_plans(OF_CAMPAIGN)})
         ) AS s
-        WHERE day >= first AND day <= last
+        WHERE day >= from_day AND day <= to_day
         GROUP BY currency, day
     )
     GROUP BY currency

@@ -1,6 +1,6 @@
 """Network overview: the whole network at a glance, and who of it is large."""
 
-from dashboards.boards.board import COUNTED, FILL, GAPS, UNIQUES, UNIT_NAME, Board, Place
+from dashboards.boards.board import COUNTED, FILL, GAPS, UNIQUES, UNIT_NAME, Board, Place, counts
 from dashboards.boards.money import SPEND
 from dashboards.panel import Column, Panel
 
@@ -86,15 +86,8 @@ RESPONSE = Panel(
     picture="series",
     columns=(Column("time", "Time", "time"), Column("clicks", "Clicks"), Column("ctr", "CTR", "ratio")),
     sql=f"""
-SELECT time, sum(n.clicks) AS clicks, sum(n.clicks) / nullIf(sum(n.impressions), 0) AS ctr
-FROM
-(
-    SELECT $__timeInterval(ts) AS time, 0 AS clicks, count() AS impressions
-    FROM impressions WHERE $__timeFilter(ts) AND {COUNTED} GROUP BY time
-    UNION ALL
-    SELECT $__timeInterval(ts) AS time, count(), 0
-    FROM clicks WHERE $__timeFilter(ts) AND {COUNTED} GROUP BY time
-) AS n
+SELECT $__timeInterval(start) AS time, sum(c.clicks) AS clicks, sum(c.clicks) / nullIf(sum(c.valid), 0) AS ctr
+FROM {counts(steps=True)}
 GROUP BY time
 ORDER BY time {FILL}
 """,
@@ -111,9 +104,10 @@ DUPLICATES = Panel(
         Column("share", "Share of requests", "ratio"),
     ),
     sql=f"""
-SELECT $__timeInterval(ts) AS time, countIf(duplicate) AS duplicates, duplicates / nullIf(count(), 0) AS share
-FROM impressions
-WHERE $__timeFilter(ts)
+SELECT
+    $__timeInterval(start) AS time, sum(c.duplicates) AS duplicates,
+    sum(c.duplicates) / nullIf(sum(c.gross), 0) AS share
+FROM {counts(steps=True)}
 GROUP BY time
 ORDER BY time {FILL}
 """,

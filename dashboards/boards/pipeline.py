@@ -3,7 +3,7 @@
 What Kafka and the spool hold is told by the tiers' Prometheus metrics, not by ClickHouse.
 """
 
-from dashboards.boards.board import FILL, GAPS, Board, Place
+from dashboards.boards.board import FILL, GAPS, Board, Place, counts
 from dashboards.panel import Column, Panel
 
 FRESHNESS = Panel(
@@ -106,9 +106,8 @@ RATE = Panel(
     picture="series",
     columns=(Column("time", "Time", "time"), Column("rate", "Requests", "per_second")),
     sql=f"""
-SELECT $__timeInterval(minute) AS time, sum(gross) / greatest($__interval_s, 60) AS rate
-FROM minute_parts
-WHERE $__timeFilter(minute)
+SELECT $__timeInterval(start) AS time, sum(gross) / greatest($__interval_s, 60) AS rate
+FROM {counts(steps=True)}
 GROUP BY time
 ORDER BY time {FILL}
 """,

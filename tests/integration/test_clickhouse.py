@@ -28,7 +28,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureErr
 from disk import Disk, require_mount
 from processes import free_port, start_clickhouse, tier
 
-MIGRATIONS = Path(__file__).parents[2] / "sinks" / "migrations"
+from sinks.migrate import migrate
 
 
 def connect(url: str, **options: Any) -> Client:
@@ -46,10 +46,6 @@ def http(
             return answer.status, answer.read(), answer.headers
     except urllib.error.HTTPError as error:
         return error.code, error.read(), error.headers
-
-
-def statements(path: Path) -> list[str]:
-    return [text for part in path.read_text().split(";\n") if (text := part.strip())]
 
 
 @pytest.fixture
@@ -73,9 +69,7 @@ def table(client: Client) -> Iterator[str]:
 def test_schema_runs_over_http_and_counts(clickhouse: str, client: Client) -> None:
     client.command("CREATE DATABASE schema ENGINE = Atomic")
     with connect(clickhouse, database="schema") as schema:
-        for path in sorted(MIGRATIONS.glob("*.sql")):
-            for statement in statements(path):
-                schema.command(statement)
+        migrate(schema)
         fact = {
             "id": str(uuid4()), "ts": 1_764_000_000_123, "kind": "impression", "advertiser": "acme",
             "campaign": "spring", "creative": "banner", "visitor": 2**64 - 1, "ip": "203.0.113.9",

@@ -126,6 +126,7 @@ TOTALS = [
     "SELECT * FROM reach(period = 'day', tz = 'Europe/Berlin') ORDER BY ALL",
     "SELECT * FROM campaign_reach(period = 'week', tz = 'Europe/Berlin') ORDER BY ALL",
     "SELECT * FROM advertiser_reach(period = 'month', tz = 'Europe/Berlin') ORDER BY ALL",
+    "SELECT * FROM campaign_reach(period = 'month', tz = 'Pacific/Apia') ORDER BY ALL",
     "SELECT advertiser, campaign, creative, kind, verdict, duplicate, count(), uniqExact(visitor) FROM facts FINAL"
     " GROUP BY ALL ORDER BY ALL",
     "SELECT toStartOfMonth(ts) AS month, advertiser, uniqExact(visitor) FROM impressions GROUP BY ALL ORDER BY ALL",

@@ -20,7 +20,8 @@ NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 PERMANENT = {
     "minute_rows", "settled_minutes", "settled_days", "settled_rules", "terms_set", "retentions", "advertisers",
     "erasures", "forgotten_letters", "forgotten_addresses", "schema_migrations", "segments",
-    "reconciliations",
+    "reconciliations", "late_minutes", "touched_days", "counted_days", "counted_slices", "counted_months",
+    "counted_visitors",
 }  # fmt: skip
 
 

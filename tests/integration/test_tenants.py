@@ -6,6 +6,7 @@ for want of a server: that a server carries that SQL out. There `advertiser add`
 
 import json
 import shutil
+from datetime import datetime
 
 import pytest
 from click.testing import CliRunner
@@ -17,6 +18,7 @@ from ledger.rights import HIDDEN, READABLE, SHARED, Leak, check, statements
 from pixeltally.cli import main
 from pixeltally.database import DATABASE
 from pixeltally.errors import Refused
+from sinks import slices
 
 NOW_MS = 1_790_000_040_000
 TODAY_S = NOW_MS // 86_400_000 * 86_400
@@ -65,6 +67,7 @@ def data(tmp_path_factory):
                 f" (generateUUIDv4(), 0, 'ip', '{advertiser}', 'spring', '2026-09-01', {first})"
             )
             ours.command(f"INSERT INTO forgotten_visitors VALUES ({first}, '{advertiser}', 0, generateUUIDv4(), 1)")
+        slices.count(ours, datetime(2100, 1, 1))
         ours.command("INSERT INTO retentions (days) VALUES (400)")
         letter = {
             "id": "00000000-0000-7000-8000-000000000001",
