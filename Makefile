@@ -24,11 +24,13 @@ SOAK_MINUTES ?= 60
 soak: setup
 	$(BIN)/python -m bench.soak --minutes $(SOAK_MINUTES)
 
-# Needs wrk. The peers: nginx and Flask for ingest; idiomatic Faust and Quix Streams for streams; GoAccess for imports.
+# Needs wrk. The peers: nginx and Flask for ingest; idiomatic Faust and Quix Streams for streams; GoAccess for imports; facts
+# alone for ClickHouse's views.
 bench: setup quix
 	$(BIN)/python -m bench.ingest
 	$(BIN)/python -m bench.streams
 	$(BIN)/python -m bench.importing
+	$(BIN)/python -m bench.warehouse
 
 # Quix Streams wants an older Kafka client than we do: an environment of its own.
 quix: .venv/quix/ready

@@ -181,7 +181,7 @@ def _check(client: Client, log: Path, lines: int) -> None:
     click.echo(f"rows in minute_rows: {late[1]:,}, of which late: {late[0]:,}")
     for view in ("minutes", "reach(period = 'day', tz = 'UTC')", "impressions"):
         began = time.monotonic()
-        client.query(f"SELECT count() FROM (SELECT * FROM {view})")  # noqa: S608
+        client.query(f"SELECT count() FROM (SELECT * FROM {view})")
         click.echo(f"{view:40}{time.monotonic() - began:>8.2f} s")
 
 

@@ -1,0 +1,155 @@
+"""What questions cost ClickHouse: `python -m bench.warehouse [--rows N]`.
+
+Of a month's hits that are made inside a ClickHouse of its own: each panel of each board, over the last day and over
+the month, and reach by months. Each is asked beside the same question of plain views, which count all from
+`facts FINAL`, in the same run: the ratio says how much less is to be done. Figures are CPU time, the least of three.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import psutil
+from clickhouse_connect.driver.client import Client
+
+from bench import month
+from bench.processes import cpu_s
+from bench.table import Row, say
+from dashboards.boards import TENANT_BOARDS, network
+from dashboards.live.view import View
+from dashboards.macros import expand
+from pixeltally.database import DATABASE, connect
+from pixeltally.settings import Settings
+from sinks import slices
+
+SPANS = ("24h", "30d")
+TRIES = 3
+PLAIN = "plain"
+
+_SAME = ("impressions", "opens", "clicks", "conversions", "terms_set")
+_COUNTS = """
+    advertiser, campaign, creative, placement, countIf(image) AS gross,
+    countIf(image AND verdict != 'valid' AND NOT duplicate) AS invalid, countIf(image AND duplicate) AS duplicates,
+    countIf(image AND counted) AS valid, countIf(kind = 'click' AND counted) AS clicks,
+    sumMapIf(map(verdict, 1), image AND verdict != 'valid' AND NOT duplicate) AS reasons
+"""
+_FACTS = f"""
+(
+    SELECT
+        *, kind IN ('impression', 'open', 'view') AS image, verdict = 'valid' AND NOT duplicate AS counted,
+        toDate(ts, 'Europe/Berlin') AS day
+    FROM {DATABASE}.facts FINAL
+)
+"""
+
+#: What panels read, of facts alone.
+_VIEWS = {
+    "open_parts": f"SELECT toStartOfMinute(ts) AS minute, 1 AS open, {_COUNTS} FROM {_FACTS} GROUP BY ALL",
+    "counted_parts": f"SELECT toStartOfMinute(ts) AS slice, {_COUNTS} FROM {_FACTS} WHERE 0 GROUP BY ALL",
+    "campaign_reach": f"""
+SELECT
+    toStartOfMonth(day) AS start, advertiser, campaign, countIf(image AND counted) AS impressions,
+    uniqExactIf(visitor, image AND verdict = 'valid') AS uniques, countIf(image AND duplicate) AS duplicates
+FROM {_FACTS}
+GROUP BY ALL
+""",
+    "charges_between": f"""
+SELECT advertiser, campaign, day, currency, price / 1000 * if(basis = 'unique', c.uniques, c.valid) AS spent
+FROM
+(
+    SELECT advertiser, campaign, day, sum(valid) AS valid, sum(uniques) AS uniques
+    FROM
+    (
+        SELECT advertiser, campaign, day, countIf(image AND counted) AS valid, 0 AS uniques FROM {_FACTS} GROUP BY ALL
+        UNION ALL
+        SELECT advertiser, campaign, first, 0, count()
+        FROM
+        (
+            SELECT advertiser, campaign, visitor, min(day) AS first
+            FROM {_FACTS} WHERE image AND verdict = 'valid'
+            GROUP BY advertiser, campaign, visitor, toStartOfMonth(day)
+        )
+        GROUP BY ALL
+    )
+    WHERE day BETWEEN {{first:Date}} AND {{last:Date}}
+    GROUP BY ALL
+) AS c
+INNER JOIN {DATABASE}.terms_set AS t USING (advertiser, campaign)
+""",
+}
+
+_REACH = "SELECT * FROM campaign_reach{of} WHERE start = toStartOfMonth(today() {when})"
+_OF = "(period = 'month', tz = 'Europe/Berlin')"
+
+
+@click.command()
+@click.option("--rows", default=3_000_000, show_default=True)
+def main(rows: int) -> None:
+    """Measure and print the table."""
+    with tempfile.TemporaryDirectory() as name, month.site(Path(name)) as settings:
+        client = month.fill(settings, rows)
+        slices.count(client, client.query("SELECT now64(3)").result_rows[0][0])
+        client.command(f"CREATE DATABASE {PLAIN}")
+        plain = connect(settings, PLAIN)
+        for view in _SAME:
+            plain.command(f"CREATE VIEW {view} AS SELECT * FROM {DATABASE}.{view}")
+        for view, query in _VIEWS.items():
+            plain.command(f"CREATE VIEW {view} AS {query}")
+        click.echo(f"\r{rows:,} hits of {month.DAYS} days{'':40}\n")
+        _print(settings, client, plain)
+
+
+def _print(settings: Settings, client: Client, plain: Client) -> None:
+    engine = _engine(settings)
+    click.echo(Row("question", "CPU time", "plain views take"))
+    found: dict[str, list[float]] = {span: [] for span in SPANS}
+    for span in SPANS:
+        for title, sql, parameters in _panels(span):
+            own, peer = (_cost_s(engine, each, sql, parameters) for each in (client, plain))
+            found[span].append(own)
+            click.echo(Row(f"{title}, {span}", f"{own * 1000:,.0f} ms", f"{peer / own:.1f} ×"))
+    for title, when in (("the month before", "- toIntervalMonth(1)"), ("this month", "")):
+        own = _cost_s(engine, client, _REACH.format(of=_OF, when=when), {})
+        peer = _cost_s(engine, plain, _REACH.format(of="", when=when), {})
+        click.echo(Row(f"reach of campaigns, {title}", f"{own * 1000:,.0f} ms", f"{peer / own:.1f} ×"))
+    for span, costs in found.items():
+        worst = statistics.quantiles(costs, n=20)[-1]
+        click.echo(Row(f"of panels, {span}: median, 95 of 100", f"{statistics.median(costs):.2f}, {worst:.2f} s"))
+
+
+def _panels(span: str) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Titles, SQL and parameters of the boards' panels."""
+    for board in (network.BOARD, *TENANT_BOARDS):
+        view = View(board, span=span)
+        window, (texts, parameters) = view.window(time.time()), view.variables()
+        for panel in board.panels:
+            if panel is network.KEY_FIGURES:
+                continue  # it has dead letters, which are not in facts
+            sql = expand(panel.sql.strip(), window.start_s, window.end_s, window.step_s, texts, until="<")
+            yield f"{board.title}: {panel.title}", sql, {name: parameters[name] for name in parameters if name in sql}
+
+
+def _engine(settings: Settings) -> psutil.Process:
+    """The process that answers at ClickHouse's port."""
+    return next(
+        each
+        for each in psutil.Process().children(recursive=True)
+        if any(place.laddr.port == settings.clickhouse_port for place in each.net_connections())
+    )
+
+
+def _cost_s(engine: psutil.Process, client: Client, sql: str, parameters: dict[str, str]) -> float:
+    say(sql.split("\n", 1)[0][:50])
+    costs = []
+    for _ in range(TRIES):
+        before = cpu_s([engine])
+        client.query(sql, parameters=parameters or None)
+        costs.append(cpu_s([engine]) - before)
+    return max(min(costs), 0.001)
+
+
+if __name__ == "__main__":
+    main()
