@@ -194,8 +194,9 @@ class _Session:
 def insert(handle: Any, statement: Insert, data: Iterable[bytes]) -> dict[str, str]:
     """Run an INSERT with its data; the rows are on the disk when the summary is returned.
 
-    Through a pipe, so that data of any size take constant memory. The engine's own way to stream an insert loses
-    errors of writing: of a full disk it says that all is well.
+    Through a pipe, so that data of any size take constant memory; where the data end, it is committed, so all of them
+    must be there already, as waitress has a request's body. The engine's own way to stream an insert loses errors of
+    writing: of a full disk it says that all is well.
     """
     reader, writer = os.pipe()
     feeder = threading.Thread(target=_feed, args=(writer, data))
