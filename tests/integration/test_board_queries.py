@@ -18,7 +18,7 @@ from dashboards.panel import Column, Panel
 
 #: A range that no other test counts in.
 START_S, END_S = 1_900_000_800, 1_900_008_000
-CHOSEN = {"advertiser": "'acme'", "campaign": "'spring'", "creative": "creative", "__timezone": "'Europe/Berlin'"}
+CHOSEN = {"advertiser": "'initech'", "campaign": "'spring'", "creative": "creative", "__timezone": "'Europe/Berlin'"}
 ALL = {"advertiser": "advertiser", "campaign": "campaign", "creative": "creative", "__timezone": "'utc'"}
 
 PANELS = {place.panel.id: place.panel for board in BOARDS for place in board.places}
@@ -30,7 +30,7 @@ Row = dict[str, Any]
 
 #: The day that the range is of, in UTC and in Berlin, and its midnight in UTC.
 DAY, DAY_S = date(2030, 3, 17), 1_899_936_000
-#: acme's spring was counted on the day before, too, and as often four days earlier.
+#: initech's spring was counted on the day before, too, and as often four days earlier.
 DAY_BEFORE = 300
 
 #: The click of an order that names none.
@@ -46,7 +46,7 @@ def traffic() -> list[Row]:
             fact(
                 draw.randrange(START_S * 1000, END_S * 1000),
                 kind,
-                advertiser=draw.choice(["acme", "globex"]),
+                advertiser=draw.choice(["initech", "umbrella"]),
                 campaign=draw.choice(["spring", "autumn"]),
                 creative="" if kind == "conversion" else draw.choice(["a", "b"]),
                 placement=draw.choice(["", "news"]),
@@ -77,9 +77,9 @@ def terms() -> list[Row]:
     of = {"since": "2030-03-01", "starts": 1_898_550_000, "timezone": "Europe/Berlin", "set_at": 1_898_550_000}
     plan = {"budget": "40", "plan_start": "2030-03-16", "plan_end": "2030-03-19"}
     agreed = [
-        {"advertiser": "acme", "campaign": "spring", "pricing": "cpm", "basis": "valid", "price": "10", **plan},
-        {"advertiser": "acme", "campaign": "autumn", "pricing": "cpc", "basis": "valid", "price": "0.5"},
-        {"advertiser": "globex", "campaign": "spring", "pricing": "cpa", "basis": "valid", "price": "2"},
+        {"advertiser": "initech", "campaign": "spring", "pricing": "cpm", "basis": "valid", "price": "10", **plan},
+        {"advertiser": "initech", "campaign": "autumn", "pricing": "cpc", "basis": "valid", "price": "0.5"},
+        {"advertiser": "umbrella", "campaign": "spring", "pricing": "cpa", "basis": "valid", "price": "2"},
     ]
     return [of | {"currency": ["EUR", "EUR", "USD"][place]} | each for place, each in enumerate(agreed)]
 
@@ -109,7 +109,7 @@ def asked(clickhouse: str) -> Asked:
     facts = traffic()
     insert(clickhouse, "facts_in", facts)
     insert(clickhouse, "minute_rows", minute_rows(facts))
-    unit = {"advertiser": "acme", "campaign": "spring", "creative": "a", "placement": "", "version": 1}
+    unit = {"advertiser": "initech", "campaign": "spring", "creative": "a", "placement": "", "version": 1}
     counts = {"gross": DAY_BEFORE, "valid": DAY_BEFORE}
     late = (DAY_S - 7200, DAY_S - 7200 - 4 * 86400)
     insert(clickhouse, "minute_rows", [unit | counts | {"minute": minute} for minute in late])
@@ -177,7 +177,7 @@ def test_a_range_without_hits_is_no_error(panel: Panel, asked: Asked):
 
 
 def test_key_figures_are_what_plain_python_counts(asked: Asked):
-    of = {"advertiser": "acme", "campaign": "spring"}
+    of = {"advertiser": "initech", "campaign": "spring"}
     seen, clicked = asked.counted(*IMAGES, **of), asked.counted("click", **of)
     visitors = {
         each["visitor"]
@@ -218,15 +218,15 @@ def test_the_change_is_against_a_period_as_long(asked: Asked):
 def spent(asked: Asked) -> dict[str, float]:
     """By advertiser/campaign, on the day of the range."""
     return {
-        "acme/spring": len(asked.counted(*IMAGES, advertiser="acme", campaign="spring")) / 100,
-        "acme/autumn": len(asked.counted("click", advertiser="acme", campaign="autumn")) / 2,
-        "globex/spring": len(asked.counted("conversion", advertiser="globex", campaign="spring")) * 2,
+        "initech/spring": len(asked.counted(*IMAGES, advertiser="initech", campaign="spring")) / 100,
+        "initech/autumn": len(asked.counted("click", advertiser="initech", campaign="autumn")) / 2,
+        "umbrella/spring": len(asked.counted("conversion", advertiser="umbrella", campaign="spring")) * 2,
     }
 
 
 def test_spend_is_by_currency_beside_as_many_days_before(asked: Asked):
     own = spent(asked)
-    euros, dollars = own["acme/spring"] + own["acme/autumn"], own["globex/spring"]
+    euros, dollars = own["initech/spring"] + own["initech/autumn"], own["umbrella/spring"]
     # The day alone, which is over; then with it a day that is not.
     for end_s in (DAY_S + 86400, DAY_S + 86400 + 3600):
         rows = asked.rows(expand(money.SPEND.sql, DAY_S, end_s, 600, ALL))
@@ -243,7 +243,7 @@ def test_spend_is_by_currency_beside_as_many_days_before(asked: Asked):
 def test_pacing_is_what_was_spent_beside_the_part_of_the_plan_that_is_over(asked: Asked):
     (row,) = asked.panel(money.PACING, CHOSEN | {"campaign": "campaign"})
     elapsed = (END_S + 3600 - (DAY_S - 86400)) / (4 * 86400)  # Berlin is an hour ahead
-    so_far = DAY_BEFORE / 100 + spent(asked)["acme/spring"]
+    so_far = DAY_BEFORE / 100 + spent(asked)["initech/spring"]
     assert (row["campaign"], row["currency"], row["budget"], row["ends"]) == ("spring", "EUR", 40, "2030-03-19")
     assert row["planned"] == pytest.approx(40 * elapsed)
     assert row["spent"] == pytest.approx(so_far)
@@ -256,7 +256,7 @@ def test_spend_by_day_is_beside_the_plan(asked: Asked):
     rows = asked.rows(expand(money.DAILY.sql, DAY_S - 6 * 86400, DAY_S + 86400, 600, CHOSEN))
     midnights = [row["time"].replace(tzinfo=UTC).timestamp() for row in rows]
     assert midnights == [DAY_S + day * 86400 - 3600 for day in range(-5, 2)]
-    before, own = DAY_BEFORE / 100, spent(asked)["acme/spring"]
+    before, own = DAY_BEFORE / 100, spent(asked)["initech/spring"]
     assert [row["spent"] for row in rows] == pytest.approx([before, 0, 0, 0, before, own, 0])
     assert [row["planned"] for row in rows] == [None] * 4 + [10, 10, 10]
 
@@ -284,13 +284,13 @@ def test_who_is_off_the_plan_is_told_once_a_quarter_of_it_is_over(asked: Asked):
     assert asked.rows(expand(of.sql, 0, DAY_S - 3600 - 60)) == [], "not a day of four"
     (row,) = asked.rows(expand(of.sql, 0, END_S))
     (pacing,) = asked.panel(money.PACING, CHOSEN)
-    assert row == {"advertiser": "acme", "campaign": "spring EUR", "off": pytest.approx(abs(pacing["pace"] - 1))}
+    assert row == {"advertiser": "initech", "campaign": "spring EUR", "off": pytest.approx(abs(pacing["pace"] - 1))}
 
 
 def test_hour_by_weekday_is_in_the_boards_time_zone(asked: Asked):
     rows = asked.panel(campaign.WEEK, CHOSEN)
     wanted: dict[tuple[str, str], int] = {}
-    for each in asked.counted(*IMAGES, advertiser="acme", campaign="spring"):
+    for each in asked.counted(*IMAGES, advertiser="initech", campaign="spring"):
         at = datetime.fromtimestamp(each["ts"] / 1000, UTC)
         hour = (at.hour + 1) % 24  # Berlin in March, before summer time
         wanted[at.strftime("%a"), f"h{hour:02}"] = wanted.get((at.strftime("%a"), f"h{hour:02}"), 0) + 1
@@ -300,7 +300,7 @@ def test_hour_by_weekday_is_in_the_boards_time_zone(asked: Asked):
 
 
 def test_a_visitor_counts_once_in_each_step_of_the_funnel(asked: Asked):
-    of = {"advertiser": "acme", "campaign": "spring"}
+    of = {"advertiser": "initech", "campaign": "spring"}
     valid = [each for each in asked.facts if each["verdict"] == "valid" and of.items() <= each.items()]
     seen = {each["visitor"] for each in valid if each["kind"] in IMAGES} - {0}
     clicked = {each["visitor"] for each in valid if each["kind"] == "click"} - {0}
@@ -320,7 +320,7 @@ def test_who_completed_is_whoever_clicked_what_the_order_names(asked: Asked):
     clicks = {each["id"]: each for each in asked.facts if each["kind"] == "click"}
     buyers = {
         (each["campaign"], clicks[each["click_id"]]["visitor"] if each["click_id"] in clicks else each["visitor"])
-        for each in asked.counted("conversion", advertiser="acme")
+        for each in asked.counted("conversion", advertiser="initech")
     }
     rows = asked.panel(mail.COMPLETED, CHOSEN | {"campaign": "campaign"})
     told = {(row["campaign"], int(row["recipient"].removeprefix("visitor "))) for row in rows}
@@ -329,11 +329,11 @@ def test_who_completed_is_whoever_clicked_what_the_order_names(asked: Asked):
 
 
 def _opened(each: Row) -> bool:
-    return each["kind"] == "open" and each["advertiser"] == "acme" and each["verdict"] == "valid"
+    return each["kind"] == "open" and each["advertiser"] == "initech" and each["verdict"] == "valid"
 
 
 def test_the_most_repeated_addresses_are_told_whole(asked: Asked):
-    of = {"advertiser": "acme", "campaign": "spring"}
+    of = {"advertiser": "initech", "campaign": "spring"}
     asked_for = [each for each in asked.facts if each["kind"] in IMAGES and of.items() <= each.items()]
     rows = asked.panel(invalid.REPEATERS, CHOSEN)
     for row in rows:
@@ -344,7 +344,7 @@ def test_the_most_repeated_addresses_are_told_whole(asked: Asked):
 
 
 def test_opens_are_told_by_what_they_prove(asked: Asked):
-    of = {"advertiser": "acme", "campaign": "spring", "kind": "open", "duplicate": False}
+    of = {"advertiser": "initech", "campaign": "spring", "kind": "open", "duplicate": False}
     opens = [each["evidence"] for each in asked.facts if of.items() <= each.items()]
     rows = {row["evidence"]: row["opens"] for row in asked.panel(mail.EVIDENCE, CHOSEN)}
     assert rows == {evidence: opens.count(evidence) for evidence in set(opens)}
@@ -357,14 +357,14 @@ def test_choices_are_what_the_ones_before_leave(asked: Asked):
         sql = expand(choices(scope, place), START_S, END_S, 60, chosen)
         return [next(iter(row.values())) for row in asked.rows(sql)]
 
-    assert names(0, {}) == ["acme", "globex"]
-    assert names(1, {"advertiser": "'acme'"}) == ["autumn", "spring"]
+    assert names(0, {}) == ["initech", "umbrella"]
+    assert names(1, {"advertiser": "'initech'"}) == ["autumn", "spring"]
     assert names(1, {"advertiser": "'nobody'"}) == []
     assert names(2, {"advertiser": "advertiser", "campaign": "'spring'"}) == ["", "a", "b"]
 
 
 def test_gaps_are_annotated(asked: Asked, clickhouse: str):
-    row = {"advertiser": "acme", "campaign": "c", "creative": "x", "placement": "", "version": 1, "gross": 1}
+    row = {"advertiser": "initech", "campaign": "c", "creative": "x", "placement": "", "version": 1, "gross": 1}
     at = END_S + 200_000 // 60 * 60
     insert(clickhouse, "minute_rows", [row | {"minute": at + minute * 60} for minute in (0, 5, 30)])
     (gap,) = asked.rows(expand(GAPS.sql, at - 60, at + 3600))
