@@ -84,10 +84,11 @@ def site(data: Path) -> Iterator[Settings]:
     tiers = [[sys.executable, "-m", "pixeltally", name] for name in ("clickhouse", "live")]
     with ExitStack() as stack:
         log = stack.enter_context((data / "log").open("wb"))
-        for tier in tiers:
-            stack.enter_context(running(tier, os.environ | environ, log=log))
+        started = [stack.enter_context(running(tier, os.environ | environ, log=log)) for tier in tiers]
         for address in (f"{settings.clickhouse}/ping", f"{settings.live}/healthz"):
             while not _answers(address):
+                if any(each.poll() is not None for each in started):
+                    sys.exit((data / "log").read_text())
                 time.sleep(0.1)
         yield settings
 
