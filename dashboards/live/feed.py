@@ -32,6 +32,8 @@ REREAD_REST = 20
 MOST_VIEWS = 100
 #: Views that are refreshed at a time: a large range doesn't hold the others up.
 READERS = 3
+#: Seconds that a page waits for a view's first answer: less than until it asks again, for then it forgets this one.
+PATIENCE_S = 0.1
 #: Seconds that a stop waits for a query that runs.
 STOP_S = 2.0
 
@@ -206,13 +208,19 @@ class Feed:
         for reader in self._readers:
             reader.join(STOP_S)
 
-    def snapshot(self, view: View, patience_s: float = 1.0) -> Snapshot | None:
-        """The newest snapshot of the view, watched from now; None if none is in time."""
+    def watch(self, view: View) -> Watched:
+        """Have the view read from now on."""
         with self._changed:
             watched = self._watched.setdefault(view.question, Watched(view.question))
             watched.until = time.monotonic() + WATCH_S
             self._changed.notify_all()
-            self._changed.wait_for(lambda: watched.snapshot or self._stopped, patience_s)
+            return watched
+
+    def snapshot(self, view: View) -> Snapshot | None:
+        """The newest snapshot of the view, watched from now; None if none is in time."""
+        watched = self.watch(view)
+        with self._changed:
+            self._changed.wait_for(lambda: watched.snapshot or self._stopped, PATIENCE_S)
             return watched.snapshot
 
     def _publish(self) -> None:

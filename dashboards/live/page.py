@@ -58,7 +58,7 @@ def frame() -> Component:
         className="page",
         children=[
             dcc.Location(id="url", refresh="callback-nav"),
-            dcc.Interval(id="poll", interval=FIRST_POLL_MS),
+            dcc.Interval(id="poll", interval=POLL_MS),
             dcc.Store(id="browser"),
             dcc.Store(id="answer"),
             dcc.Store(id="shown"),

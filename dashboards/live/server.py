@@ -4,12 +4,13 @@ import logging
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, no_update
-from flask import Response, g
+from flask import Response, g, request
 from waitress import create_server
 
 from dashboards.boards.board import SCOPES
@@ -61,14 +62,15 @@ def application(settings: Settings, feed: Feed) -> Dash:
         assets_folder=str(here / "assets"),
         title="Pixeltally",
         update_title="",
-        assets_ignore=r"\.min\.js$",  # index.html loads them
+        assets_ignore=r"(\.min|ahead)\.js$",  # index.html loads them
         index_string=(here / "index.html").read_text(),
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         suppress_callback_exceptions=True,  # charts come and go with the boards
     )
     app.layout = page.frame()
     Access(settings).guard(app.server)
-    app.server.add_url_rule("/healthz", view_func=lambda: Response("ok\n", mimetype="text/plain"))
+    app.server.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", mimetype="text/plain"))
+    app.server.add_url_rule("/ahead", "ahead", lambda: _look_ahead(feed))
     _show(app, settings, feed)
     _hear(app)
     policy = _POLICY.format(hashes=" ".join(app.csp_hashes()))
@@ -81,6 +83,14 @@ def application(settings: Settings, feed: Feed) -> Dash:
 
     app.server.after_request(harden)
     return app
+
+
+def _look_ahead(feed: Feed) -> Response:
+    """Begin to read what a page that is still loading will show."""
+    path, query, zone = (request.args.get(name, "") for name in ("path", "query", "zone"))
+    with suppress(Wrong):
+        feed.watch(read(path, query, zone, g.viewer.advertiser))
+    return Response(status=204)
 
 
 def _show(app: Dash, settings: Settings, feed: Feed) -> None:

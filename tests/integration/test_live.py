@@ -4,7 +4,7 @@ import random
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from facts import fact, insert, make_tables, minute_rows
+from processes import wait_until
 
 from dashboards.boards import BOARDS, TENANT_BOARDS, network, pipeline
 from dashboards.boards.board import SCOPES, Board
@@ -488,6 +489,32 @@ def test_the_same_asked_with_the_token_shows_all(page: Callable[..., str]):
 def test_another_advertisers_signature_shows_nothing(page: Callable[..., str]):
     text = view_link(parse(SECRET)[0], "globex", int(time.time()) + 600)
     assert "acme" not in page(text, "/campaign", "?advertiser=acme")
+
+
+class Noting(ClickHouse):
+    """Notes for whom it was asked."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.whom: set[str] = set()
+
+    def ask(self, sql: str, parameters: Mapping[str, str] | None = None, tenant: str = "") -> Rows:
+        self.whom.add(tenant)
+        return super().ask(sql, parameters, tenant)
+
+
+def test_what_a_page_will_show_is_read_while_it_loads(two: float, clickhouse: str):
+    noting = Noting(clickhouse)
+    link = view_link(parse(SECRET)[0], "acme", int(time.time()) + 600)
+    with Feed(noting, clock=lambda: two) as feed:
+        client = application(Settings.from_env({"PIXELTALLY_SECRET": SECRET}), feed).server.test_client()
+        client.set_cookie("pixeltally-8090", link)
+        for path in ("/nowhere", "/network"):
+            assert client.get("/ahead", query_string={"path": path}).status_code == 204
+        asked = {"path": "/campaign", "query": "?advertiser=globex", "zone": "Europe/Berlin"}
+        assert client.get("/ahead", query_string=asked).status_code == 204
+        wait_until(lambda: noting.whom, "questions")
+        assert noting.whom == {"acme"}
 
 
 def test_whatever_is_sent_is_answered(page: Callable[..., str]):

@@ -69,6 +69,7 @@
     // Puts the server's answer into the board. What is the same stays: focus, selection, what is scrolled.
     const drawn = new WeakMap(); // by place: what stands in it
     let newest = null;
+    let plotly = null; // asked for when the first numbers stand there
     function draw(answer) {
         if (!answer) return;
         newest = answer;
@@ -89,8 +90,18 @@
             document.querySelector("#boards [aria-current]")?.scrollIntoView({block: "nearest", inline: "center"});
         }
         // Charts last: a browser takes as long for its first as for all that stands before it.
-        requestAnimationFrame(() => setTimeout(() => newest === answer && drawCharts(answer.charts, board)));
+        requestAnimationFrame(() => setTimeout(async () => {
+            await (plotly ??= load("/assets/vendored/plotly-geo.min.js"));
+            if (newest === answer) drawCharts(answer.charts, board);
+        }));
     }
+
+    const load = (path) => new Promise((loaded) => {
+        const script = document.createElement("script");
+        script.src = path;
+        script.onload = loaded;
+        document.head.append(script);
+    });
 
     function drawCharts(charts, board) {
         for (const place of board.querySelectorAll(".chart")) {
