@@ -49,7 +49,7 @@ class Statement:
 
 
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`", re.S)
-_FORMAT = re.compile(r" FORMAT (\w+)( SETTINGS [^()]*)?$")
+_FORMAT = re.compile(r" FORMAT (\w+|~+)( SETTINGS [^()]*)?$")  # Null stands in quotes
 _ENGINES = (
     r"\w*MergeTree|Null|Memory|Log|TinyLog|StripeLog|Set|Join|Buffer|Merge|View|MaterializedView|Dictionary"
     r"|GenerateRandom|Atomic"
@@ -69,7 +69,7 @@ def read(normal: str) -> Statement:
     clause = _FORMAT.search(bare)
     if clause is None:
         return Statement(normal, "", "")
-    return Statement(normal[: clause.start()], clause[1], normal[clause.end(1) :])
+    return Statement(normal[: clause.start()], normal[slice(*clause.span(1))].strip("`"), normal[clause.end(1) :])
 
 
 _TOKEN = re.compile(

@@ -55,6 +55,7 @@ def test_other_statements_carry_no_data(head: bytes) -> None:
 
 def test_the_format_clause_is_told_from_literals() -> None:
     assert read("SELECT 1 FORMAT JSON SETTINGS a = 'x'") == Statement("SELECT 1", "JSON", " SETTINGS a = 'x'")
+    assert read("SELECT 1 FORMAT `Null`") == Statement("SELECT 1", "Null", "")
     assert read("SELECT ' FORMAT JSON'") == Statement("SELECT ' FORMAT JSON'", "", "")
     assert read("SELECT * FROM (SELECT 1 SETTINGS a = 1)").format == ""
     assert read("SELECT 1 FORMAT JSON SETTINGS a = 1").into("/p", "CSV") == (
