@@ -32,7 +32,7 @@ REREAD_REST = 20
 MOST_VIEWS = 100
 #: Views that are refreshed at a time: a large range doesn't hold the others up.
 READERS = 3
-#: Seconds that a page waits for a view's first answer: less than until it asks again, for then it forgets this one.
+#: Seconds that a page waits for a view's first answer; then it shows the board without numbers and asks again.
 PATIENCE_S = 0.1
 #: Seconds that a stop waits for a query that runs.
 STOP_S = 2.0

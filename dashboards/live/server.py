@@ -117,7 +117,10 @@ def _show(app: Dash, settings: Settings, feed: Feed) -> None:
     }
     inputs = [Input("url", "pathname"), Input("url", "search"), Input("browser", "data"), Input("poll", "n_intervals")]
 
-    @app.callback(outputs, inputs, State("shown", "data"))
+    # Not before an answer is there: a browser drops one that comes after it asked again.
+    resting: Any = [(Output("poll", "disabled"), True, False)]
+
+    @app.callback(outputs, inputs, State("shown", "data"), running=resting)
     def show(pathname: str, search: str, said: Any, _polls: int, last: Any) -> Any:
         browser, last = page.Browser.of(said), last if isinstance(last, dict) else {}
         answer: Any = dict.fromkeys(outputs, no_update)

@@ -130,6 +130,7 @@
         if (performance.now() - heard < SERVER_AWAY_MS) return;
         const sentence = "The live page's server doesn't answer; load the page again.";
         set("freshness", {children: sentence, className: "freshness away"});
+        set("poll", {disabled: false}); // as after an answer
     }, 1000);
     // A hidden tab is polled seldom: that isn't the server's fault.
     document.addEventListener("visibilitychange", () => {
