@@ -344,7 +344,7 @@ def test_a_url_that_shows_nothing_says_why_and_leads_on(inside: Page, network: "
     inside.goto(f"{network.url}/campaign?advertiser=%3Cscript%3E")
     text(inside, ".nothing h2", "'<script>' names no advertiser: names are of a-z 0-9 . _ -")
     inside.get_by_role("link", name="To the board Network overview").click()
-    inside.wait_for_url("**/network")
+    inside.wait_for_url(re.compile(r"/network\b"))
     figure(inside, "Impressions", "")
 
 
