@@ -10,6 +10,9 @@ TIMEOUT_S = 10.0
 #: What may be read ahead. With Kafka's default, 64 MB, each look left some of that with the process for ever.
 AHEAD_KBYTES = 8192
 
+#: How long the broker may wait for more to come: it answers nothing else meanwhile, as for the next partition.
+WAIT_MS = 10
+
 
 def looker(settings: Settings) -> Consumer:
     """A consumer to look with."""
@@ -23,6 +26,7 @@ def looker(settings: Settings) -> Consumer:
             "fetch.message.max.bytes": topics.MAX_MESSAGE_BYTES,
             "queued.max.messages.kbytes": AHEAD_KBYTES,
             "fetch.queue.backoff.ms": 20,
+            "fetch.wait.max.ms": WAIT_MS,
             "log_level": 0,
         }
     )
