@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from ingest.packing import MESSAGE_LINES
 from local.impressions import read
 from local.traffic import ADVERTISER, addresses, agents
 from pixeltally.hit import Hit
@@ -21,7 +22,6 @@ from pixeltally.partition import key, partitions
 
 VISITORS = 60_000
 UNITS = 240
-MESSAGE_LINES = 1000
 CLICK_SHARE = 0.005
 CONVERSION_SHARE = 0.001
 

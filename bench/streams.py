@@ -18,9 +18,10 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from bench import engines, scaling, workers
-from bench.hits import MESSAGE_LINES, UNITS, VISITORS
+from bench.hits import UNITS, VISITORS
 from bench.processes import CORE, free_port, leave_core, running
 from bench.table import Row, say
+from ingest.packing import MESSAGE_LINES
 
 OURS = "pixeltally streams"
 

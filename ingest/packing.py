@@ -15,9 +15,9 @@ from pixeltally.identity import hit_id
 from pixeltally.partition import key, partitions
 from pixeltally.settings import Settings
 
-#: A message holds at most so many lines and bytes.
-MESSAGE_LINES = 1000
-MESSAGE_BYTES = 512 * 1024
+#: A message holds at most so many lines and bytes: with half as many streams take a sixth longer, with twice no less.
+MESSAGE_LINES = 2000
+MESSAGE_BYTES = 1024 * 1024
 
 #: What can't be read at all is kept in a dead letter up to so many bytes.
 _DEAD_LINE_BYTES = 64 * 1024

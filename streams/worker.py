@@ -37,8 +37,8 @@ from streams.watch import Watch
 
 log = logging.getLogger("streams")
 
-#: Messages taken at a time, and how long to gather them; one may hold a thousand hits.
-TAKE_MESSAGES = 200
+#: Messages taken at a time, and how long to gather them; one may hold two thousand hits.
+TAKE_MESSAGES = 100
 TAKE_S = 0.1
 
 #: Memory of this size is kept for the next message: given back, each page would be taken anew (10 % of CPU).
@@ -88,7 +88,7 @@ def build(settings: Settings, enricher: Enricher) -> faust.App:
         topic_allow_declare=False,
         topic_disable_leader=True,
         stream_wait_empty=False,
-        stream_buffer_maxsize=256,
+        stream_buffer_maxsize=128,
         agent_supervisor="mode.supervisors:CrashingSupervisor",
         broker_commit_interval=1.0,
         broker_session_timeout=6.0,
