@@ -81,6 +81,7 @@ FROM
 ) AS c
 INNER JOIN {DATABASE}.terms_set AS t USING (advertiser, campaign)
 """,
+    "charges": f"SELECT * FROM {PLAIN}.charges_between(first = '1970-01-01', last = '2105-12-31')",
 }
 
 _REACH = "SELECT * FROM campaign_reach{of} WHERE start = toStartOfMonth(today() {when})"
@@ -133,7 +134,7 @@ def _print(settings: Settings, client: Client, plain: Client) -> None:
 
 
 def _row(what: str, own: Cost, peer: Cost) -> None:
-    click.echo(Row(what, str(own), f"{peer.cpu_ms / own.cpu_ms:.1f} ×"))
+    click.echo(f"\r{Row(what, str(own), f'{peer.cpu_ms / own.cpu_ms:.1f} ×')}")
 
 
 def _panels(span: str) -> Iterator[tuple[str, str, dict[str, str]]]:
