@@ -8,9 +8,9 @@ import re2
 from ua_parser import Domain, load_lazy_builtins
 from ua_parser.regex import Resolver
 
+from pixeltally.fragment import fragment
 from streams import bots, sign
 from streams.bots import Bots
-from streams.fragment import fragment
 
 #: What is read of an agent: browsers' are a fifth of it.
 _MAX_CHARS = 1024

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from pixeltally.compiled import Array
 from pixeltally.hit import Fact, Hit
-from streams.compiled import Array
 from streams.hits import Hits
 from streams.trail import WIDTH, Follower, Leader, Trail
 from streams.visits import Visits

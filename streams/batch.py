@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 
 from pixeltally import topics
+from pixeltally.compiled import PADDING, Array
 from pixeltally.hit import Dead, Fact, Hit
 from pixeltally.identity import hit_id
 from streams import columns, lines, sign
 from streams.columns import HEIGHT, KINDS, Lines
-from streams.compiled import PADDING, Array
 from streams.enrich import Enriched, Enricher
 from streams.sense import MOST_BYTES, is_sensible, latest_ms
 

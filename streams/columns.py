@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pixeltally.compiled import Array
 from pixeltally.hit import Hit
-from streams.compiled import Array
 
 #: Where the line starts, and where its closing brace stands.
 START, END = 0, 1

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from streams.compiled import Array, compiled, inlined
+from pixeltally.compiled import Array, compiled, inlined
 from streams.hits import Hits
 from streams.table import Table, bring_slot_near, enter, find
 from streams.visits import OLDER

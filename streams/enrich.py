@@ -6,14 +6,14 @@ from zlib import crc32
 
 import numpy as np
 
+from pixeltally.cache import Cache
+from pixeltally.compiled import Array, compiled
+from pixeltally.fragment import Fragments
 from pixeltally.hit import Kind
 from pixeltally.settings import Settings
 from streams import columns, rules, sign
 from streams.agents import Agents
-from streams.cache import Cache
 from streams.columns import Lines, text_of
-from streams.compiled import Array, compiled
-from streams.fragment import Fragments
 from streams.networks import SHARED
 from streams.places import Places
 from streams.rules import KIND_SIGNS, Judge, Ruling, purpose_sign

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from pixeltally.compiled import PADDING, Array, compiled
+from pixeltally.wide import copy
 from streams import columns
 from streams.columns import Lines
-from streams.compiled import PADDING, Array, compiled
 from streams.enrich import LENGTH, PIECE, Enriched
-from streams.wide import copy
 
 _DUPLICATE = np.frombuffer(b',"duplicate":true' + PADDING, np.uint8)
 _DUPLICATE_LENGTH = len(_DUPLICATE) - len(PADDING)

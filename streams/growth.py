@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from pixeltally import topics
+from pixeltally.compiled import Array
 from pixeltally.errors import Refused
 from pixeltally.partition import key, partitions
 from streams import columns
 from streams.columns import Lines
-from streams.compiled import Array
 
 
 class Growth(NamedTuple):

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pixeltally.compiled import Array, compiled
 from pixeltally.hit import Hit
 from streams import columns
 from streams.columns import CLICK, CONVERSION, Lines, id_text
-from streams.compiled import Array, compiled
 from streams.table import bring_near
 from streams.visits import Visits, visit
 

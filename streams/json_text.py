@@ -5,8 +5,8 @@ A function that is called `behind_…` gives the place behind what it expects, a
 
 import numpy as np
 
-from streams.compiled import Array, Number, byte, compiled, inlined, load
-from streams.wide import WIDE, ends_name, ends_text, first_bit
+from pixeltally.compiled import Array, Number, byte, compiled, inlined, load
+from pixeltally.wide import WIDE, ends_name, ends_text, first_bit
 
 _LONGEST_NAME = 64
 

@@ -6,8 +6,8 @@ any order; it looks for them in the order of a fact. The bytes must be UTF-8.
 
 import numpy as np
 
+from pixeltally.compiled import Array, Number, byte, compiled, inlined, load
 from streams import columns
-from streams.compiled import Array, Number, byte, compiled, inlined, load
 from streams.json_text import (
     CLOSE_LIST,
     CLOSE_OBJECT,

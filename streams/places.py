@@ -5,8 +5,8 @@ from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import NamedTuple
 
+from pixeltally.fragment import fragment
 from streams import networks, sign
-from streams.fragment import fragment
 from streams.mmdb import ASN, COUNTRY, ISP, Table
 from streams.networks import LOCAL, Network, Networks
 

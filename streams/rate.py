@@ -15,7 +15,7 @@ services put more people than that behind an address: they are not judged.
 
 import numpy as np
 
-from streams.compiled import Array, compiled
+from pixeltally.compiled import Array, compiled
 from streams.hits import Hits
 from streams.memory import Memory
 from streams.table import bring_near, find

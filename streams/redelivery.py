@@ -9,8 +9,8 @@ one with an absurd `seq` costs its node nothing. The run that was added to longe
 import msgspec
 import numpy as np
 
+from pixeltally.compiled import Array, byte, compiled
 from streams.columns import NODE, SEQ, Lines, text_of
-from streams.compiled import Array, byte, compiled
 
 #: A line is of a run up to so many places behind its highest.
 REACH = 100_000

@@ -7,10 +7,10 @@ from collections.abc import Container, Sequence
 
 import numpy as np
 
+from pixeltally.cache import Cache
+from pixeltally.compiled import Array
 from pixeltally.hit import Hit
-from streams.cache import Cache
 from streams.columns import UNIT, Lines
-from streams.compiled import Array
 from streams.memory import Memory
 
 Unit = tuple[str, str, str, str]

@@ -11,10 +11,10 @@ from zlib import crc32
 
 import numpy as np
 
+from pixeltally.compiled import Array, compiled
+from pixeltally.fragment import Fragments, fragment
 from pixeltally.hit import VALID, Kind
 from streams import sign
-from streams.compiled import Array, compiled
-from streams.fragment import Fragments, fragment
 
 
 @dataclass(frozen=True)

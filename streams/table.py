@@ -6,7 +6,7 @@ column. Rows keep their number, which others may hold. Compiled loops don't make
 
 import numpy as np
 
-from streams.compiled import Array, Number, compiled, inlined, prefetch
+from pixeltally.compiled import Array, Number, compiled, inlined, prefetch
 
 #: Columns of every table: its key.
 KEY_A, KEY_B = 0, 1

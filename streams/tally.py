@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pixeltally.compiled import Array, compiled
 from pixeltally.hit import VALID, Fact, Hit, Minute
 from streams import columns, redelivery, sign, timing
 from streams.attribution import Attribution, joined
 from streams.batch import Batch, parse_facts
 from streams.columns import CLICK, Lines
-from streams.compiled import Array, compiled
 from streams.duplicate import Duplicates
 from streams.enrich import Enricher
 from streams.facts import facts

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pixeltally.compiled import Array, compiled, prefetch
 from streams.columns import id_text
-from streams.compiled import Array, compiled, prefetch
 from streams.memory import Memory
 from streams.table import with_room
 from streams.visits import OLDER, Visits

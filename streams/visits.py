@@ -3,7 +3,7 @@
 As `streams.memory`, for compiled loops. Each rule has its own columns; zero is nothing.
 """
 
-from streams.compiled import Array, Number, compiled, inlined
+from pixeltally.compiled import Array, Number, compiled, inlined
 from streams.table import Table, enter, find
 
 #: The row's number in the span before, plus one.

@@ -4,10 +4,10 @@ from collections.abc import Callable, Container
 
 import numpy as np
 
+from pixeltally.compiled import Array, compiled
 from pixeltally.hit import Hit, Minute
 from streams import revenue
 from streams.columns import CLICK
-from streams.compiled import Array, compiled
 from streams.hits import Hits
 from streams.registry import Unit
 from streams.table import Table, bring_near, enter

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.cache import Cache
-from streams.compiled import PADDING
+from pixeltally.cache import Cache
+from pixeltally.compiled import PADDING
 
 
 def columns(questions):

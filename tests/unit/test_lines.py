@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pixeltally.compiled import PADDING
 from pixeltally.hit import Fact, Hit
 from streams import columns, lines
-from streams.compiled import PADDING
 from streams.sense import is_sensible, latest_ms
 
 ARRIVED_MS = 1_764_000_000_000

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from streams.compiled import PADDING, Array, Number, compiled, inlined, load, prefetch
-from streams.wide import WIDE, copy
+from pixeltally.compiled import PADDING, Array, Number, compiled, inlined, load, prefetch
+from pixeltally.wide import WIDE, copy
 
 #: Gives a row of numbers for each question, which has as many texts as the cache was made for.
 Answer = Callable[[list[tuple[str, ...]]], Sequence[Sequence[int]]]

@@ -1,7 +1,7 @@
 """Loops over columns, compiled to machine code by numba at their first call, and kept on the disk for the next process.
 
 What is kept belongs to these very sources: numba itself looks at the file of a loop alone, and not at those of the
-loops that it calls. `make setup` compiles all of them ahead (`streams.warm`).
+loops that it calls. `make setup` compiles all of them ahead (`streams.warm`, `ingest.warm`).
 """
 
 import os
@@ -24,15 +24,18 @@ Array = np.ndarray[Any, np.dtype[Any]]
 #: What a compiled loop reckons with: a whole number of 64 bits, signed or not.
 Number = Any
 
-#: Bytes that must follow a text: `load`, and what is in `streams.wide`, go beyond its end.
+#: Bytes that must follow a text: `load`, and what is in `pixeltally.wide`, go beyond its end.
 PADDING = bytes(32)
+
+#: Folders whose sources compiled loops are made of.
+_TIERS = ("pixeltally", "ingest", "streams")
 
 
 def _folder() -> Path:
     """Where compiled loops are kept: beside the sources, or in `NUMBA_CACHE_DIR`."""
     here = Path(__file__).parent
-    sources = b"".join(path.read_bytes() for path in sorted(here.glob("*.py")))
-    name = blake2b(sources, digest_size=8).hexdigest()
+    paths = sorted(path for tier in _TIERS for path in (here.parent / tier).glob("*.py"))
+    name = blake2b(b"".join(map(Path.read_bytes, paths)), digest_size=8).hexdigest()
     return Path(os.environ.get("NUMBA_CACHE_DIR") or here / "__pycache__") / f"compiled-{name}"
 
 

@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 
-from streams.compiled import PADDING, Array
+from pixeltally.compiled import PADDING, Array
 
 
 def fragment(**fields: object) -> bytes:

@@ -7,7 +7,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from streams.compiled import Array, Number, inlined
+from pixeltally.compiled import Array, Number, inlined
 
 #: So many bytes.
 WIDE = 32
@@ -44,6 +44,16 @@ def _is_end(builder: Any, found: Any) -> Any:
     return builder.or_(builder.icmp_unsigned("<", found, _each(0x20)), builder.or_(quotes, slashes))
 
 
+def _is_not_plain(builder: Any, found: Any) -> Any:
+    quotes, slashes = (builder.icmp_unsigned("==", found, _each(end)) for end in b'"\\')
+    # As signed numbers, bytes that are no ASCII are less than zero.
+    return builder.or_(builder.icmp_signed("<", found, _each(0x20)), builder.or_(quotes, slashes))
+
+
+def _is_line_end(builder: Any, found: Any) -> Any:
+    return builder.icmp_unsigned("==", found, _each(ord("\n")))
+
+
 def _is_not_of_name(builder: Any, found: Any) -> Any:
     other = builder.icmp_unsigned("!=", found, _each(ord("_")))
     for first, last in ("az", "09", "-."):
@@ -71,6 +81,12 @@ def _move(_context: Any, into: Any, at: Any, text: Any, start: Any) -> Any:
 
 #: `ends_text(text, at)`: which bytes are a quote, a backslash or a control.
 ends_text: Callable[[Array, Number], Number] = _looks_for(_is_end)
+
+#: `ends_plain(text, at)`: likewise, and which are no ASCII: what is left stands in JSON as it is.
+ends_plain: Callable[[Array, Number], Number] = _looks_for(_is_not_plain)
+
+#: `ends_line(text, at)`: which bytes end a line.
+ends_line: Callable[[Array, Number], Number] = _looks_for(_is_line_end)
 
 #: `ends_name(text, at)`: which bytes can't stand in a name.
 ends_name: Callable[[Array, Number], Number] = _looks_for(_is_not_of_name)
