@@ -10,6 +10,7 @@ COPY . .
 RUN pip install --no-cache-dir . \
     && useradd --uid 10001 --no-create-home pixeltally \
     && python -m streams.warm \
+    && python -m ingest.warm \
     && chown -R pixeltally /var/cache/pixeltally \
     && install --directory --owner=pixeltally /data
 

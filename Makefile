@@ -58,6 +58,7 @@ setup: .venv/ready
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	$(BIN)/python -m local.kafka
 	$(BIN)/python -m streams.warm
+	$(BIN)/python -m ingest.warm
 	touch $@
 
 # The page's tests drive a real browser; they fail without one.

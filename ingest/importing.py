@@ -7,14 +7,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import IO, Protocol
 
-from ingest import log_file, packing
+from ingest import log_file, log_lines
+from ingest.log_batch import Batches
 from ingest.log_file import Log
-from ingest.log_judge import Left, Page, judgement, parser
-from ingest.logged import Unreadable
+from ingest.log_judge import Left, Page, parser
+from ingest.log_lines import LogLines
 from ingest.sending import Sender, partition_count
 from pixeltally.arrival import follow, settle
 from pixeltally.database import reach
-from pixeltally.hit import IMPORTED, Hit
+from pixeltally.hit import IMPORTED
 from pixeltally.settings import Settings
 
 #: Bad lines of a log that are shown, and so much of each.
@@ -55,9 +56,8 @@ class Import:
         """`form`: `combined`, `json`, or empty: what a log's first line is. `bad` takes the bad lines as they came."""
         self._settings, self._form, self._bad, self._show = settings, form, bad, show
         self._client = reach(settings)
-        self._partitions = partition_count(settings)
         self._sender = Sender(settings)
-        self._judge = judgement(settings, pages, time.time())
+        self._batches = Batches(settings, pages, time.time(), partition_count(settings))
         settle(settings)  # what a run that was killed has sent must be there to be known
         self._known = [row[0] for row in self._client.query(_NODES).result_rows]
 
@@ -68,13 +68,13 @@ class Import:
         tally = Tally(log.name)
         with self._show(f"{log.name}: sending", parts[-1].end if parts else 0, " lines") as bar:
             ahead = log.blocks()
-            lines: list[bytes] = []
+            lines = log_lines.read(b"")
             for part in parts:
-                while tally.lines < part.end and (lines := lines or log_file.lines(next(ahead, b""))):
-                    size = part.end - tally.lines
-                    self._send(tally, part.node, lines[:size])
-                    bar.update(len(lines[:size]))
-                    lines = lines[size:]
+                while tally.lines < part.end and (lines := lines or log_lines.read(next(ahead, b""))):
+                    size = min(part.end - tally.lines, len(lines))
+                    self._send(tally, part.node, lines.part(0, size))
+                    bar.update(size)
+                    lines = lines.part(size, len(lines))
         self._sender.finish()
         self._known += tally.nodes
         return tally
@@ -97,26 +97,19 @@ class Import:
             follow(self._settings, count)
         return int(self._client.query(_COUNT.format(final="FINAL"), nodes).result_rows[0][0])
 
-    def _send(self, tally: Tally, node: str, lines: Sequence[bytes]) -> None:
+    def _send(self, tally: Tally, node: str, lines: LogLines) -> None:
         """Send the hits of a log's next lines, which are all of one node."""
         if not tally.lines:
-            self._parse = parser(self._form, lines[0])
-        parse, judge = self._parse, self._judge
-        hits: list[Hit] = []
-        for place, line in enumerate(lines, tally.lines):
-            try:
-                found = judge(parse(line.decode("utf-8", "replace")), node, place)
-            except Unreadable as error:
-                found = Left("bad", str(error)) if line.strip() else Left("other", "empty line")
-            if isinstance(found, Hit):
-                hits.append(found)
-            else:
-                self._leave(tally, place, line, found)
-        for message in packing.messages(hits, self._partitions):
+            self._parse = parser(self._form, lines.line(0))
+        judged = self._batches.judge(lines, node, tally.lines, self._parse)
+        for message in judged.messages:
             self._sender.send(message)
+        for index, left in judged.left:
+            self._leave(tally, tally.lines + index, lines.line(index), left)
+        tally.left.update(judged.counts)
         tally.lines += len(lines)
-        tally.hits += len(hits)
-        tally.nodes.update({hit.node for hit in hits})
+        tally.hits += judged.hits
+        tally.nodes |= judged.nodes
 
     def _leave(self, tally: Tally, place: int, line: bytes, left: Left) -> None:
         tally.left[left] += 1

@@ -109,14 +109,6 @@ def opened(name: str) -> Iterator[Log]:
         yield Log("standard input" if name == "-" else name, file)
 
 
-def lines(block: bytes) -> list[bytes]:
-    """A block's lines, without their ends."""
-    found = (block.replace(b"\r\n", b"\n") if b"\r" in block else block).split(b"\n")
-    if not found[-1]:
-        found.pop()
-    return found
-
-
 def parts(log: Log, known: Iterable[str], progress: Progress = lambda _: None) -> list[Part]:
     """The nodes by which a log's lines are known, given those that are known already. Reads all of it.
 

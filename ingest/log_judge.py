@@ -62,11 +62,15 @@ def parser(form: str, first_line: bytes) -> Callable[[str], Logged]:
     return json_log.parse if form == "json" else combined.parse
 
 
+def bounds_s(settings: Settings, now_s: float) -> tuple[float, float]:
+    """The earliest and the latest time of what is counted, in epoch seconds."""
+    return now_s - settings.retention_days * _DAY_S if settings.retention_days else 0, now_s + AHEAD_S
+
+
 def judgement(settings: Settings, pages: Sequence[Page], now_s: float) -> Callable[[Logged, str, int], Hit | Left]:
     """A function that reads (a logged request, node, seq) as a hit."""
     read, view = reader(settings), _views(settings)
-    oldest_s = now_s - settings.retention_days * _DAY_S if settings.retention_days else 0
-    newest_s = now_s + AHEAD_S
+    oldest_s, newest_s = bounds_s(settings, now_s)
     if settings.retention_days:
         old = Left("old", f"older than {variable('retention_days')}={settings.retention_days}")
     else:

@@ -10,8 +10,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import log_file
-from ingest.log_file import Log, lines, opened, parts
+from ingest import log_file, log_lines
+from ingest.log_file import Log, opened, parts
 from pixeltally.errors import Refused
 
 
@@ -20,7 +20,8 @@ def log(content):
 
 
 def read(content):
-    return [line for block in log(content).blocks() for line in lines(block)]
+    found = [log_lines.read(block) for block in log(content).blocks()]
+    return [lines.line(index) for lines in found for index in range(len(lines))]
 
 
 @pytest.fixture(autouse=True)
