@@ -90,12 +90,17 @@ class Import:
 
             def count() -> int:
                 nonlocal shown
-                before, shown = shown, min(hits, self._client.query(_COUNT.format(final=""), nodes).result_rows[0][0])
+                before, shown = shown, self._count(nodes, "")
+                if shown >= hits:  # perhaps: some may be there twice
+                    shown = self._count(nodes, "FINAL")
                 bar.update(shown - before)
-                return int(shown)
+                return shown
 
-            follow(self._settings, count)
-        return int(self._client.query(_COUNT.format(final="FINAL"), nodes).result_rows[0][0])
+            follow(self._settings, count, hits)
+        return self._count(nodes, "FINAL")
+
+    def _count(self, nodes: dict[str, tuple[str, ...]], final: str) -> int:
+        return int(self._client.query(_COUNT.format(final=final), nodes).result_rows[0][0])
 
     def _send(self, tally: Tally, node: str, lines: LogLines) -> None:
         """Send the hits of a log's next lines, which are all of one node."""

@@ -12,7 +12,15 @@ import msgspec
 from ingest.address import Addresses, parse
 from ingest.request import Request
 from pixeltally.hit import NOBODY
-from pixeltally.identity import Address, address_name, subscriber_name, truncated, visitor_key, visitor_number
+from pixeltally.identity import (
+    Address,
+    address_name,
+    address_text,
+    subscriber_name,
+    truncated,
+    visitor_key,
+    visitor_number,
+)
 from pixeltally.settings import Settings
 
 #: Clients whose numbers are remembered: some 20 MB.
@@ -97,5 +105,5 @@ def stored(address: Address | None, how: str) -> str:
     if address is None or how == "none":
         return ""
     if how == "truncated":
-        return str(truncated(address))
-    return str(address)
+        return address_text(truncated(address))
+    return address_text(address)

@@ -16,7 +16,7 @@ class Fragments:
     """Pieces by their place in one text, for compiled loops. There are as many as answers, and these are few."""
 
     def __init__(self) -> None:
-        self.text: Array = np.zeros(1 << 16, np.uint8)
+        self._keep(bytearray(1 << 16))
         self._places: dict[bytes, tuple[int, int]] = {}
         self._used = 0
 
@@ -26,8 +26,12 @@ class Fragments:
         if place is None:
             place = self._places[piece] = (self._used, len(piece))
             end = self._used + len(piece)
-            if end + len(PADDING) > len(self.text):
-                self.text = np.concatenate([self.text, np.zeros(end + len(self.text), np.uint8)])
-            self.text[self._used : end] = np.frombuffer(piece, np.uint8)
+            if end + len(PADDING) > len(self._memory):
+                self._keep(self._memory + bytes(end + len(self._memory)))
+            self._memory[self._used : end] = piece
             self._used = end
         return place
+
+    def _keep(self, memory: bytearray) -> None:
+        self._memory = memory
+        self.text: Array = np.frombuffer(memory, np.uint8)

