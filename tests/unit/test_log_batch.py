@@ -132,7 +132,9 @@ def test_hits_are_the_same_at_once_and_one_by_one(blocks, environ, pages):
 def test_a_message_holds_no_more_than_it_may_and_lines_stay_in_order(agent_bytes):
     chosen = Settings.from_env({"PIXELTALLY_SECRET": "s"})
     block = (USUAL.replace(b"Mozilla", b"M" * agent_bytes) + b"\n") * 2500
-    judged = Batches(chosen, [], NOW, PARTITIONS).judge(read(block), "node", FIRST, combined.parse)
+    lines = read(block)
+    assert lines.are_read.all()
+    judged = Batches(chosen, [], NOW, PARTITIONS).judge(lines, "node", FIRST, combined.parse)
     values = [value.split(b"\n") for _, _, value in judged.messages]
     assert max(map(len, values)) <= MESSAGE_LINES
     assert max(len(value) for _, _, value in judged.messages) <= MESSAGE_BYTES
