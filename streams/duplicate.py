@@ -6,9 +6,9 @@ whatever order their times stand, are never both counted. A conversion that name
 an order converts once, however long ago it is remembered. Nobody's requests are no duplicates of each other, and
 invalid traffic is neither counted nor a duplicate.
 
-The last counted request of a pixel stands in the pixel's row. Those before it, where there are any, stand in a table by
-pixel and by what multiple of the window their time is: no two are in the same place, and what is near is in the same
-place or in one beside it.
+The latest counted request of a pixel stands in the pixel's row: what is later by a window or more, as nearly all is, is
+near to none. Those before it, where there are any, stand in a table by pixel and by what multiple of the window their
+time is: no two are in the same place, and what is near is in the same place or in one beside it.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ from streams.hits import Hits
 from streams.table import Table, bring_slot_near, enter, find
 from streams.visits import OLDER
 
-#: A pixel's columns: the time of the request that was counted last, and whether there were others.
-LAST, MANY = 3, 4
+#: A pixel's columns: the latest time of a counted request, and whether there were others.
+LATEST, MANY = 3, 4
 
 #: The column of those others.
 _TIME = 2
@@ -71,10 +71,10 @@ def _without(pixels: Array, others: Sequence[int]) -> Array:
 @inlined
 def _is_near(rows: Array, row: int, slots: Array, others: Array, ts: int, window_ms: int) -> bool:
     """Whether a counted request of the pixel in this row is near in time."""
-    last = rows[row, LAST]
-    if last != 0 and abs(ts - last) < window_ms:
+    latest = rows[row, LATEST]
+    if latest != 0 and abs(ts - latest) < window_ms:
         return True
-    if rows[row, MANY] != 0:
+    if rows[row, MANY] != 0 and ts < latest:
         place = ts // window_ms
         for near in range(place - 1, place + 2):
             other = find(slots, others, row, near)
@@ -86,22 +86,21 @@ def _is_near(rows: Array, row: int, slots: Array, others: Array, ts: int, window
 @inlined
 def _count(rows: Array, row: int, slots: Array, others: Array, size: Array, ts: int, window_ms: int) -> None:
     """Remember a counted request of the pixel in this row."""
-    last = rows[row, LAST]
-    if last != 0 and window_ms > 0:
+    latest = rows[row, LATEST]
+    if latest != 0 and window_ms > 0:
         rows[row, MANY] = 1
-        others[enter(slots, others, size, row, last // window_ms), _TIME] = last
-    rows[row, LAST] = ts
+        earlier = min(ts, latest)
+        others[enter(slots, others, size, row, earlier // window_ms), _TIME] = earlier
+    rows[row, LATEST] = max(ts, latest)
 
 
 @inlined
 def _bring_near(pixels: Array, times: Array, window_ms: int, rows: Array, slots: Array) -> None:
-    """Have the processor fetch what `_is_near` will look at beside the pixels' rows."""
+    """Have the processor fetch where `_count` will enter the pixels' requests."""
     for index in range(pixels.size):
         row = pixels[index]
-        if row >= 0 and rows[row, MANY] != 0:
-            place = times[index] // window_ms
-            for near in range(place - 1, place + 2):
-                bring_slot_near(slots, row, near)
+        if row >= 0 and rows[row, LATEST] != 0 and window_ms > 0:
+            bring_slot_near(slots, row, min(times[index], rows[row, LATEST]) // window_ms)
 
 
 @compiled
