@@ -15,7 +15,7 @@ from ingest.logged import Logged, Unreadable, clf_time
 from ingest.request import Request
 from ingest.visitor import Unknown, visitors
 from pixeltally.cache import Cache
-from pixeltally.compiled import Array
+from pixeltally.compiled import Array, signed
 from pixeltally.fragment import Fragments, fragment
 from pixeltally.hit import Hit
 from pixeltally.settings import Settings
@@ -91,7 +91,7 @@ class Known:
             who = self._visitor(Request(self._now_s, "", peer, user_agent=agent), "", "")
         except Unknown:
             return (0, 0, 0)
-        return (_signed(who.number), *self._pieces.place(fragment(ip=who.ip)))
+        return (signed(who.number), *self._pieces.place(fragment(ip=who.ip)))
 
     def _answer_asked(self, questions: list[tuple[str, ...]]) -> list[tuple[int, ...]]:
         return [self._answer_one_asked(*question) for question in questions]
@@ -110,7 +110,7 @@ class Known:
             click_id=found.click_id,
         )  # fmt: skip
         return (
-            HIT, _signed(found.visitor) if names_itself else 0, _number(self.suffixes, found.node),
+            HIT, signed(found.visitor) if names_itself else 0, _number(self.suffixes, found.node),
             *self._pieces.place(what + b',"visitor":'), *self._piece(f"{found.advertiser}/{found.campaign}|"),
             *self._pieces.place(unit), *self._pieces.place(rest + b"}\n"),
         )  # fmt: skip
@@ -141,8 +141,3 @@ def _number(known: list[_Any], one: _Any) -> int:
     if one not in known:
         known.append(one)
     return known.index(one)
-
-
-def _signed(bits: int) -> int:
-    """64 bits as columns hold them."""
-    return bits - (1 << 64) if bits >> 63 else bits

@@ -55,6 +55,11 @@ numba.config.CACHE_DIR = str(_FOLDER)  # type: ignore[attr-defined]
 _compile: Any = partial(numba.njit, cache=_KEPT, _nrt=False)
 
 
+def signed(bits: int) -> int:
+    """64 bits as columns hold them."""
+    return bits - (1 << 64) if bits >> 63 else bits
+
+
 def compiled(function: Function) -> Function:
     """The same function, as machine code; it takes numbers and arrays, and makes no arrays."""
     return _compile()(function)  # type: ignore[no-any-return]

@@ -31,6 +31,9 @@ MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 #: broker which had only just started knows of none afterwards, and by default sleeps for five minutes.
 LONG_LIVED = {"metadata.recovery.rebootstrap.trigger.ms": 10_000}
 
+#: For who reads one partition after the other: a broker that waits for more to come answers nothing else meanwhile.
+PROMPT = {"fetch.wait.max.ms": 10}
+
 #: Messages that are read at a time, and how long none may come while some are still to be read.
 _AT_A_TIME, _SILENT_S = 100, 10.0
 

@@ -10,15 +10,13 @@ TIMEOUT_S = 10.0
 #: What may be read ahead. With Kafka's default, 64 MB, each look left some of that with the process for ever.
 AHEAD_KBYTES = 8192
 
-#: How long the broker may wait for more to come: it answers nothing else meanwhile, as for the next partition.
-WAIT_MS = 10
-
 
 def looker(settings: Settings) -> Consumer:
     """A consumer to look with."""
     return Consumer(
         {
             **topics.LONG_LIVED,
+            **topics.PROMPT,
             "bootstrap.servers": settings.kafka_servers,
             "group.id": "pixeltally-looking",
             "enable.auto.commit": False,
@@ -26,7 +24,6 @@ def looker(settings: Settings) -> Consumer:
             "fetch.message.max.bytes": topics.MAX_MESSAGE_BYTES,
             "queued.max.messages.kbytes": AHEAD_KBYTES,
             "fetch.queue.backoff.ms": 20,
-            "fetch.wait.max.ms": WAIT_MS,
             "log_level": 0,
         }
     )

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from pixeltally import topics
-from pixeltally.compiled import PADDING, Array
+from pixeltally.compiled import PADDING, Array, signed
 from pixeltally.hit import Dead, Fact, Hit
 from pixeltally.identity import hit_id
 from streams import columns, lines, sign
@@ -163,7 +163,7 @@ def _column(hit: Hit, start: int, brace: int, end: int) -> tuple[list[int], byte
     """What was decoded, of a line whose brace stands that far behind its start; and its texts, to stand at `end`."""
     column = [0] * HEIGHT
     high, low = divmod(int(hit.id.replace("-", ""), 16), 1 << 64)
-    column[columns.VISITOR], column[columns.ID_HIGH], column[columns.ID_LOW] = map(_signed, (hit.visitor, high, low))
+    column[columns.VISITOR], column[columns.ID_HIGH], column[columns.ID_LOW] = map(signed, (hit.visitor, high, low))
     column[columns.START], column[columns.END] = start, start + brace
     column[columns.TIME], column[columns.SEQ], column[columns.KIND] = hit.ts, hit.seq, KINDS.index(hit.kind)
     column[columns.DUPLICATE] = isinstance(hit, Fact) and hit.duplicate
@@ -173,11 +173,6 @@ def _column(hit: Hit, start: int, brace: int, end: int) -> tuple[list[int], byte
         texts += getattr(hit, name, "").encode("utf-8", "surrogatepass")
         column[row + 1] = end + len(texts)
     return column, texts
-
-
-def _signed(bits: int) -> int:
-    """64 bits as columns hold them."""
-    return bits - (1 << 64) if bits >> 63 else bits
 
 
 def _is_utf8(value: bytes) -> bool:

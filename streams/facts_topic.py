@@ -17,9 +17,6 @@ _POLL_S = 10.0
 #: What is read ahead, in KiB; and how soon after that was full more is asked for.
 _AHEAD_KIB, _PAUSE_MS = 128 * 1024, 10
 
-#: How long the broker may wait for more to come: it answers nothing else meanwhile.
-_WAIT_MS = 10
-
 
 class Reader:
     """Reads partitions of topics. All that it does raises KafkaException where the broker can't be read."""
@@ -27,6 +24,7 @@ class Reader:
     def __init__(self, settings: Settings) -> None:
         self._consumer = Consumer(
             {
+                **topics.PROMPT,
                 "bootstrap.servers": settings.kafka_servers,
                 "group.id": "pixeltally-streams-restore",
                 "enable.auto.commit": False,
@@ -34,7 +32,6 @@ class Reader:
                 "fetch.message.max.bytes": topics.MAX_MESSAGE_BYTES,
                 "queued.max.messages.kbytes": _AHEAD_KIB,
                 "fetch.queue.backoff.ms": _PAUSE_MS,
-                "fetch.wait.max.ms": _WAIT_MS,
             }
         )
 

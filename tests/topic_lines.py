@@ -6,6 +6,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from pixeltally import topics
+
 
 def consume(servers: str, topic: str) -> Iterator[dict[str, Any]]:
     """Every line of a topic, so far: partition by partition, in order."""
@@ -16,8 +18,8 @@ def consume(servers: str, topic: str) -> Iterator[dict[str, Any]]:
 
 def partitions(servers: str, topic: str) -> Iterator[list[tuple[int, bytes]]]:
     """The messages of each partition of a topic, so far: when the broker took it in epoch milliseconds, value."""
-    quick = {"fetch.wait.max.ms": 10}  # a broker that waits for more answers nothing else, as of the next partition
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": "test", "enable.auto.commit": False, **quick})
+    ours = {"bootstrap.servers": servers, "group.id": "test", "enable.auto.commit": False}
+    consumer = Consumer({**topics.PROMPT, **ours})
     for number in sorted(consumer.list_topics(topic, timeout=10).topics[topic].partitions):
         end = _end(consumer, TopicPartition(topic, number))
         consumer.assign([TopicPartition(topic, number, 0)])
