@@ -1,7 +1,9 @@
 """Tier `pixeltally clickhouse`: the embedded ClickHouse engine behind ClickHouse's HTTP interface."""
 
 import logging
+import os
 import signal
+import sys
 import threading
 import time
 
@@ -9,6 +11,7 @@ import waitress
 
 from local.clickhouse_engine import Engine
 from local.clickhouse_http import Interface
+from local.clickhouse_room import Room
 from pixeltally.errors import Refused
 from pixeltally.settings import Settings
 
@@ -18,6 +21,8 @@ log = logging.getLogger("clickhouse")
 THREADS = 32
 #: How long running requests may take to finish after SIGTERM; then their queries are killed.
 DRAIN_S = 8.0
+#: How often its disk is looked at.
+LOOK_S = 0.05
 #: How long clients may take to read what they were answered.
 FLUSH_S = 2.0
 _INBUF_BYTES = 16 << 20
@@ -27,19 +32,20 @@ def run(settings: Settings) -> None:
     """Serve `settings.data/clickhouse` on `settings.clickhouse_port` until SIGTERM or SIGINT.
 
     Then running requests finish and the engine closes. Raises Refused where the port or the folder can't be
-    used.
+    used. Where its disk has been full, it starts itself again.
     """
     stop = threading.Event()
     engine = Engine((settings.data / "clickhouse").absolute())
     try:
-        interface = Interface(engine)
+        room = Room(engine)
+        interface = Interface(engine, room)
         server = _listen(interface, settings.host, settings.clickhouse_port)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         threading.Thread(target=server.run, daemon=True).start()
         log.info("clickhouse listens on http://%s:%d", settings.host, settings.clickhouse_port)
-        # In naps: a signal that one of the engine's threads receives doesn't wake this one.
-        while not stop.wait(0.2):
+        # In naps, for signals, too: one that a thread of the engine receives doesn't wake this one.
+        while not (stop.wait(LOOK_S) or room.is_back()):
             pass
         if not interface.drain(DRAIN_S):
             engine.kill()
@@ -47,6 +53,9 @@ def run(settings: Settings) -> None:
         _flush(server)
     finally:
         engine.close()
+    if not stop.is_set():
+        log.warning("there is room again: starting anew, since parts that were written on a full disk can't be read")
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606
 
 
 def _listen(interface: Interface, host: str, port: int) -> waitress.server.BaseWSGIServer:

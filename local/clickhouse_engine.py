@@ -5,7 +5,6 @@ import json
 import os
 import re
 import select
-import shutil
 import threading
 import time
 import uuid
@@ -22,8 +21,6 @@ CONFIG = Path(__file__).with_name("clickhouse.xml")
 CHUNK_BYTES = 1 << 20
 #: Where a request that names no database goes. (The engine's own, `default`, shows files as tables.)
 DATABASE = "pixeltally"
-#: On a full disk the engine writes definitions as empty files, says that all is well, and can't be opened again.
-MIN_FREE_BYTES = 64 << 20
 
 
 class Output:
@@ -97,7 +94,7 @@ class Engine:
         os.environ["TZ"] = "UTC"
         from chdb.state.sqlitelike import connect
 
-        self._path = path
+        self.path = path
         self._address = f"{path}?config-file={CONFIG}"
         self._connect = connect
         try:
@@ -121,6 +118,12 @@ class Engine:
         with closing(self._connect(self._address)) as handle:
             handle.query(f"KILL QUERY WHERE {condition} ASYNC", "Null")
 
+    def stop_merges(self) -> None:
+        """Stop merges, those that run included, and keep the parts that merged ones stand for."""
+        with closing(self._connect(self._address)) as handle:
+            for what in ("MERGES", "CLEANUP"):
+                handle.query(f"SYSTEM STOP {what}", "Null")
+
     def _ask(self, question: str) -> str:
         with closing(self._connect(self._address)) as handle:
             return str(handle.query(question, "TSVRaw").bytes().decode()[:-1])
@@ -143,8 +146,6 @@ class Engine:
         timeout_s: int,
     ) -> Iterator[Any]:
         """A handle with these settings for one statement (None: an insert), in the session of this name."""
-        if statement and statement.defines:
-            _require_room(self._path)
         found = self._session(session, timeout_s, bool(statement and statement.needs_session))
         if found is None:
             with closing(self._connect(self._address)) as handle:
@@ -256,12 +257,3 @@ def _check(path: Path) -> None:
         raise Refused(f"{path} is in use by another ClickHouse; stop it or name another folder.") from None
     except OSError as error:
         raise Refused(f"{path} can't be written ({error.strerror}); name another folder.") from None
-
-
-def _require_room(path: Path) -> None:
-    free = shutil.disk_usage(path).free
-    if free < MIN_FREE_BYTES:
-        raise EngineError(
-            f"Code: 243. DB::Exception: {free >> 20} MiB are free on the disk of {path}, and nothing is defined with"
-            f" less than {MIN_FREE_BYTES >> 20}. (NOT_ENOUGH_SPACE)"
-        )

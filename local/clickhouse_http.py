@@ -7,7 +7,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from io import BytesIO
 from itertools import chain
 from typing import IO, Any
@@ -17,6 +17,7 @@ from waitress.channel import ClientDisconnected
 from werkzeug.wrappers import Request, Response
 
 from local.clickhouse_engine import CHUNK_BYTES, Engine, Output, insert, summary
+from local.clickhouse_room import Room
 from local.clickhouse_sql import HELLO, EngineError, error_code, hello, http_status, split_insert
 
 log = logging.getLogger("clickhouse")
@@ -50,8 +51,9 @@ _CONTENT_TYPES = {
 class Interface:
     """The WSGI application; counts the requests that it is answering."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, room: Room) -> None:
         self._engine = engine
+        self._room = room
         self._running = 0
         self._changed = threading.Condition()
         self._closed = False
@@ -125,13 +127,15 @@ class Interface:
         }
         if inserted:
             data = chain([head[inserted.offset :]], iter(lambda: body.read(CHUNK_BYTES), b""))
-            return _finished(b"", headers, insert(handle, inserted, data))
+            with self._room.written():
+                return _finished(b"", headers, insert(handle, inserted, data))
         assert statement
         default = values.get("default_format") or request.headers.get("X-ClickHouse-Format") or "TabSeparated"
         if statement.has_result:
             headers["X-ClickHouse-Format"] = statement.format or default
         if not statement.selects:
-            result = handle.query(text, default)
+            with self._room.written() if statement.writes else nullcontext():
+                result = handle.query(text, default)
             return _finished(result.bytes(), headers, summary(result))
         format = statement.format or default
         if statement.text == HELLO and format == "Native":

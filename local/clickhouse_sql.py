@@ -29,9 +29,10 @@ class Statement:
         return re.match(r"(SELECT|WITH)\b|\(", self.text) is not None
 
     @property
-    def defines(self) -> bool:
-        """It has the engine write down what a table or another thing is."""
-        return re.match(r"(CREATE|ALTER|RENAME|EXCHANGE|ATTACH)\b", self.text) is not None and not self.needs_session
+    def writes(self) -> bool:
+        """It has the engine write rows, or what a table or another thing is."""
+        written = re.match(r"(INSERT|CREATE|ALTER|RENAME|EXCHANGE|ATTACH)\b", self.text)
+        return written is not None and not self.needs_session
 
     @property
     def sets_session(self) -> bool:

@@ -2,15 +2,18 @@
 
 import gzip
 import json
+import os
 import re
 import signal
 import socket
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from email.message import Message
@@ -24,10 +27,11 @@ import clickhouse_connect
 import cramjam
 import pytest
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureError
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, StreamFailureError
 from disk import Disk, require_mount
-from processes import free_port, start_clickhouse, tier
+from processes import free_port, start_clickhouse, tier, wait_until
 
+from local.clickhouse import LOOK_S
 from sinks.migrate import migrate
 
 
@@ -507,7 +511,7 @@ def test_a_full_disk_costs_no_definition_and_no_row(tmp_path: Path) -> None:
                 "ALTER TABLE pixeltally.kept MODIFY TTL at + INTERVAL 1 DAY",
                 "CREATE TABLE pixeltally.more (at DateTime) ENGINE = MergeTree ORDER BY at",
             ):
-                with pytest.raises(DatabaseError, match="nothing is defined with less than 64"):
+                with pytest.raises(DatabaseError, match="nothing is written with less than 64"):
                     client.command(statement)
             with pytest.raises(DatabaseError, match="NOT_ENOUGH_SPACE"):
                 client.raw_insert("pixeltally.kept", insert_block=b'{"at":1}', fmt="JSONEachRow")
@@ -517,3 +521,63 @@ def test_a_full_disk_costs_no_definition_and_no_row(tmp_path: Path) -> None:
         with start_clickhouse(tmp_path / "disk") as again, connect(again.url) as client:
             assert client.query("EXISTS pixeltally.kept").result_rows == [(1,)]
             assert client.query("EXISTS pixeltally.more").result_rows == [(0,)]
+
+
+def says_that_all_is_well(disk: Disk, folder: Path, url: str, write: Callable[[Client], object]) -> bool:
+    """Whether `write` does so although the disk becomes full meanwhile; returns when the engine was opened anew."""
+    with connect(url) as client:
+        client.command("CREATE OR REPLACE TABLE pixeltally.since ENGINE = Memory AS SELECT 1")
+
+    def is_anew() -> bool:
+        with suppress(Exception), connect(url) as client:
+            return client.query("SELECT count() FROM pixeltally.since").result_rows == [(0,)]
+        return False
+
+    def said() -> bool:
+        with connect(url) as client, suppress(ClickHouseError):
+            write(client)
+            return True
+        return False
+
+    with ThreadPoolExecutor(1) as pool:
+        well = pool.submit(said)
+        while not any(file.stat().st_size for file in folder.glob("store/*/*/tmp_*/name.bin")):
+            assert not well.done()
+        disk.fill()
+        is_well = well.result()
+        time.sleep(4 * LOOK_S)
+        disk.free()
+    wait_until(is_anew, "the engine opened anew", 20)
+    return is_well
+
+
+def test_a_disk_that_becomes_full_costs_no_row_that_was_taken_and_none_that_was_merged(tmp_path: Path) -> None:
+    require_mount()
+    folder = tmp_path / "disk" / "clickhouse"
+
+    def insert(client: Client, into: str, first: int) -> None:
+        lines = (b'{"id":%d,"name":"%b"}\n' % (first + n, os.urandom(800).hex().encode()) for n in range(10_000))
+        client.raw_insert(f"pixeltally.{into}", insert_block=b"".join(lines), fmt="JSONEachRow")
+
+    def has(table: str, count: int) -> bool:
+        sql = f"SELECT count(), sum(id) FROM pixeltally.{table}"
+        with connect(server.url) as client:
+            return client.query(sql).result_rows == [(count, sum(range(count)))]
+
+    with Disk(tmp_path / "disk", 1024) as disk, start_clickhouse(tmp_path / "disk") as server:
+        with connect(server.url) as client:
+            for table, codec in (("slow", "ZSTD(12)"), ("fast", "LZ4")):
+                client.command(
+                    f"CREATE TABLE pixeltally.{table} (id UInt64, name String CODEC({codec})) ENGINE = MergeTree"
+                    " ORDER BY id SETTINGS min_bytes_for_wide_part = 0"  # so that its files are seen to grow
+                )
+                insert(client, table, 0)
+        assert not says_that_all_is_well(disk, folder, server.url, lambda client: insert(client, "slow", 10_000))
+        assert has("slow", 10_000)
+        with connect(server.url) as client:
+            for table, first in (("slow", 10_000), ("fast", 10_000), ("fast", 20_000), ("fast", 30_000)):
+                insert(client, table, first)
+        for table, count in (("slow", 20_000), ("fast", 40_000)):
+            merge = f"OPTIMIZE TABLE pixeltally.{table} FINAL"
+            says_that_all_is_well(disk, folder, server.url, lambda client, merge=merge: client.command(merge))
+            assert has(table, count)
