@@ -1,8 +1,9 @@
 """How fast a server's log is imported, beside GoAccess: `make bench`, or `python -m bench.importing [--lines N]`.
 
-The same file, one after the other: GoAccess reads it and writes its report; `pixeltally import` sends it through the
-whole pipeline (Kafka, streams, sink, ClickHouse) of a running stack that has live hits, and is done when ClickHouse has
-all of it. Uniques per day must equal what awk and sort say of the lines.
+The same file, one after the other: GoAccess reads it, looks its addresses' countries and networks up in the files that
+streams look them up in, and writes its report; `pixeltally import` sends it through the whole pipeline (Kafka, streams,
+sink, ClickHouse) of a running stack that has live hits, and is done when ClickHouse has all of it. Uniques per day must
+equal what awk and sort say of the lines.
 """
 
 import os
@@ -23,6 +24,8 @@ import clickhouse_connect
 import psutil
 from clickhouse_connect.driver.client import Client
 from fake_useragent import UserAgent
+
+from streams import mmdb
 
 ADDRESSES = 100_000
 DAYS = 3
@@ -75,9 +78,12 @@ def _goaccess(log: Path) -> float:
     if goaccess is None:
         click.echo("GoAccess is not installed: the ratio to it is missing. Install your system's package.", err=True)
         return 0.0
+    for name in mmdb.INSTALLED:
+        log.with_name(name).write_bytes(mmdb.read("", name))
+    geo = [f"--geoip-database={log.with_name(name)}" for name in mmdb.INSTALLED]
     began = time.monotonic()
     subprocess.run(
-        [goaccess, str(log), "--log-format=COMBINED", "--no-global-config", "--no-progress", "-o", f"{log}.json"],
+        [goaccess, str(log), "--log-format=COMBINED", "--no-global-config", "--no-progress", *geo, "-o", f"{log}.json"],
         check=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -90,12 +90,14 @@ def two_workers(servers: str, folder: Path, one: Burst) -> list[Row]:
 
     Where no process can be held to a share: two on any core, against `one` alone on its core.
     """
-    parts = [part for each in bursts() for part in (each[: len(each) // 2], each[len(each) // 2 :])]
+    first, second = bursts()
+    middle = len(first) // 2
+    parts = first[:middle], first[middle:], second[:middle]
 
     def take(count: int, share: float | None) -> list[Burst]:
         say(f"workers: {count} …")
         with workers.started(servers, folder, count, share=share) as crew:
-            return [crew.take(part, _count(part)) for part in parts[:3]][1:]
+            return [crew.take(part, _count(part)) for part in parts][1:]
 
     if shares.can_hold():
         how, goal = f", {SHARE:.0%} of a core each", "≥ × 1.8"

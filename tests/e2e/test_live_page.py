@@ -148,7 +148,7 @@ def test_it_outlives_clickhouse(site: "Site", context: BrowserContext):
     figure(page, "Impressions", "2")
 
     assert site.stop("live") == 0
-    text(page, "#freshness", "The live page's server doesn't answer; load the page again.")
+    text(page, "#freshness", "The live page's server doesn't answer; this page goes on when it does.")
 
 
 # One with some of everything

@@ -101,7 +101,7 @@ def test_a_file_that_breaks_off_in_the_middle_is_said_once(tmp_path, caplog):
 
 
 def test_a_default_set_that_was_tampered_with_is_not_used(monkeypatch, caplog):
-    monkeypatch.setitem(mmdb._SHA256, "origin-asn.mmdb", "0" * 64)
+    monkeypatch.setitem(mmdb.INSTALLED, "origin-asn.mmdb", "0" * 64)
     assert Places().look_up(["91.0.0.1"])[0].asn == 0
     assert "origin-asn.mmdb" in caplog.text
 

@@ -128,7 +128,7 @@
 
     setInterval(() => {
         if (performance.now() - heard < SERVER_AWAY_MS) return;
-        const sentence = "The live page's server doesn't answer; load the page again.";
+        const sentence = "The live page's server doesn't answer; this page goes on when it does.";
         set("freshness", {children: sentence, className: "freshness away"});
         set("poll", {disabled: false}); // as after an answer
     }, 1000);
