@@ -30,8 +30,8 @@ log = logging.getLogger("shipper")
 
 #: Read at most so much of a node at a time, as full messages for four partitions, and have at most so much of all
 #: nodes unacknowledged.
-CHUNK_BYTES = 4 * 1024 * 1024
-IN_FLIGHT_BYTES = 32 * 1024 * 1024
+CHUNK_BYTES = 2 * 1024 * 1024
+IN_FLIGHT_BYTES = 16 * 1024 * 1024
 
 #: What a message in flight takes of memory beside its lines.
 MESSAGE_OVERHEAD_BYTES = 2048
