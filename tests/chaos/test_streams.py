@@ -207,7 +207,7 @@ def expect_exactly(url, workers, expected):
     same(judged(ask, "clicks", "toString(impression_id)"), clicks)
     same(counted(ask), minutes)
     [(late,)] = ask.query(f"SELECT uniqExact((minute, {UNIT})) FROM minute_rows WHERE late").result_rows
-    assert 0 < late < len(minutes), "some minutes are recounted from facts, some are as the windows counted"
+    assert 0 < late < len(minutes) / 2, "some minutes are recounted from facts, most are as the windows counted"
     sums = ", ".join(f"{sum(row[name] for row in minutes.values()):,} {name}" for name in COLUMNS)
     print(f"equal to the recount: {len(images):,} impressions, {len(clicks):,} clicks")
     print(f"and {len(minutes):,} minutes ({late:,} late): {sums}")
