@@ -39,11 +39,10 @@ _MINUTE_MS = 60_000
 Messages = list[tuple[int, bytes]]
 
 
-def bursts() -> tuple[Messages, Messages]:
-    """The hits of some minutes, and of the minutes after."""
-    traffic, start_ms = Traffic(), _now_ms() - 3 * BURST_MS
-    first = list(traffic.messages(BURST_HITS, start_ms, BURST_MS))
-    return first, list(traffic.messages(BURST_HITS, start_ms + BURST_MS, BURST_MS))
+def bursts(count: int) -> list[Messages]:
+    """So many bursts' hits, the last of them of some minutes ago: each of the minutes after those of the one before."""
+    traffic, start_ms = Traffic(), _now_ms() - (count + 1) * BURST_MS
+    return [list(traffic.messages(BURST_HITS, start_ms + number * BURST_MS, BURST_MS)) for number in range(count)]
 
 
 def _now_ms() -> int:
@@ -90,7 +89,7 @@ def two_workers(servers: str, folder: Path, one: Burst) -> list[Row]:
 
     Where no process can be held to a share: two on any core, against `one` alone on its core.
     """
-    first, second = bursts()
+    first, second = bursts(2)
     middle = len(first) // 2
     parts = first[:middle], first[middle:], second[:middle]
 

@@ -27,13 +27,17 @@ OURS = "pixeltally streams"
 
 PEERS_HITS = 300_000
 
+#: Bursts that a worker is measured for, behind its first.
+AT_WORK = 4
+
 _NOTES = f"""\
 Hits: {VISITORS:,} visitors, Zipf-like, {UNITS} ad units, {MESSAGE_LINES:,} lines a message, four partitions. Per core:
 by CPU seconds of the process, all its threads included; wall: until the last fact was in Kafka. One worker, as each
 peer, is alone on core {CORE}; Kafka and this program have the others. All hits are in Kafka before a worker sees the
-first, the curve's a million at a time. As the peers, a worker has been at work when it is measured; its first burst, of
-visitors who are all new, stands apart. Idiomatic Faust counts windows and uniques, no more; Quix Streams also marks
-duplicates and writes facts; neither joins clicks. The peers take one hit a message, with the ad unit for its key.
+first, a million at a time. As the peers, a worker has been at work when it is measured: for {AT_WORK} million hits
+behind its first million, of visitors who are all new, which stands apart. Idiomatic Faust counts windows and uniques,
+no more; Quix Streams also marks duplicates and writes facts; neither joins clicks. The peers take one hit a message,
+with the ad unit for its key.
 """
 
 
@@ -55,7 +59,7 @@ def main(rounds: int, seconds: int, most: int) -> None:
         folder = Path(name)
         with _broker(folder) as servers:
             say("making hits …")
-            hits = scaling.bursts()
+            hits = scaling.bursts(1 + AT_WORK)
             ours, rows = _against_peers(servers, folder, hits, rounds, seconds)
             rows += scaling.small_messages(servers, folder, hits[0])
             rows += scaling.curve(servers, folder, most)
@@ -85,7 +89,7 @@ def _broker(folder: Path) -> Iterator[str]:
 
 
 def _against_peers(
-    servers: str, folder: Path, hits: tuple[scaling.Messages, scaling.Messages], rounds: int, seconds: int
+    servers: str, folder: Path, hits: list[scaling.Messages], rounds: int, seconds: int
 ) -> tuple[workers.Burst, list[Row]]:
     engines.fill(servers, [value for _, value in hits[0][: PEERS_HITS // MESSAGE_LINES]])
     peers = engines.engines(servers, folder)
@@ -95,8 +99,9 @@ def _against_peers(
     for number in range(rounds):
         say(f"round {number + 1} of {rounds}: {OURS} …")
         with workers.started(servers, folder) as crew:
-            cold.append(crew.take(hits[0], scaling.BURST_HITS))
-            ours.append(crew.take(hits[1], scaling.BURST_HITS))
+            first, *others = (crew.take(burst, scaling.BURST_HITS) for burst in hits)
+        cold.append(first)
+        ours.append(workers.Burst(*map(sum, zip(*others, strict=True))))
         for peer in peers:
             say(f"round {number + 1} of {rounds}: {peer.name} …")
             theirs[peer].append(engines.measure(servers, peer, PEERS_HITS, seconds, folder / "peer.log"))
