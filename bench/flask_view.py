@@ -40,6 +40,5 @@ def view(recorder: Recorder) -> Flask:
 
 if __name__ == "__main__":
     die_with_parent()
-    spool = room.open_spool(Settings.from_env())
-    recorder = Recorder(spool)
-    uvloop.run(serve(socket.socket(fileno=int(sys.argv[1])), FlaskSite(recorder, view(recorder)), spool))
+    recorder = Recorder(room.open_spool(Settings.from_env()))
+    uvloop.run(serve(socket.socket(fileno=int(sys.argv[1])), FlaskSite(recorder, view(recorder)), recorder))

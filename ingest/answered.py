@@ -16,7 +16,9 @@ log = logging.getLogger("ingest")
 SUFFIX = ".answered"
 
 _ROW = b"%010d %010d %010d %013d\n"
-_ROW_BYTES = len(_ROW % (0, 0, 0, 0))
+
+#: No requests.
+_NONE: Mapping[int, int] = {}
 
 
 class Minute(NamedTuple):
@@ -35,18 +37,29 @@ class Answered:
         self._rows: dict[int, list[int]] = {}  #: minute → answered, lost; the file has them in this order
         self._end = 0
 
-    def note(self, segment: int, end: int, minutes: Mapping[int, int]) -> None:
-        """Count requests whose lines stand in the segment, up to the offset `end`; `minutes`: how many of each."""
+    def note(self, segment: int, end: int, minutes: Mapping[int, int], found: Mapping[int, int] = _NONE) -> None:
+        """Count requests whose lines stand in the segment, up to the offset `end`; `minutes`: how many of each.
+
+        `found`: of those counted as lost beside this segment, how many stand in it after all.
+        """
         if segment != self._segment:
             self._begin(segment)
         self._end = end
-        self._count(minutes, 0)
+        for minute, count in minutes.items():
+            self._row(minute)[0] += count
+        for minute, count in found.items():
+            self._row(minute)[1] -= count
+        self._write()
 
     def note_lost(self, segment: int, minutes: Mapping[int, int]) -> None:
         """Count requests that are answered and stand nowhere, beside the segment that would have taken them."""
         if segment != self._segment:
             self._begin(segment)
-        self._count(minutes, 1)
+        for minute, count in minutes.items():
+            row = self._row(minute)
+            row[0] += count
+            row[1] += count
+        self._write()
 
     def _begin(self, segment: int) -> None:
         if self._file >= 0:
@@ -54,22 +67,17 @@ class Answered:
         self._segment, self._file, self._end = segment, -1, 0
         self._rows.clear()
 
-    def _count(self, minutes: Mapping[int, int], lost: int) -> None:
-        rows = self._rows
-        for minute, count in minutes.items():
-            row = rows.setdefault(minute, [0, 0])
-            row[0] += count
-            row[1] += count * lost
+    def _row(self, minute: int) -> list[int]:
+        return self._rows.setdefault(minute, [0, 0])
+
+    def _write(self) -> None:
         try:
             if self._file < 0:
                 path = path_of(self._folder, self._segment)
                 self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             # In one write: a kill leaves all of it or nothing.
-            if len(rows) == 1:
-                os.pwrite(self._file, _ROW % (minute, *row, self._end), 0)
-            else:
-                written = (_ROW % (each, *counts, self._end) for each, counts in rows.items())
-                os.pwrite(self._file, b"".join(written), 0)
+            written = (_ROW % (minute, *counts, self._end) for minute, counts in self._rows.items())
+            os.pwrite(self._file, b"".join(written), 0)
         except OSError as error:
             log.error("what was answered could not be counted: %s", error)
 

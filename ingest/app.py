@@ -53,7 +53,7 @@ def routes(settings: Settings, recorder: Recorder) -> Flask:
 
     @app.get("/readyz")
     def readyz() -> Response:
-        problem = _problem(settings)
+        problem = recorder.problem() or _problem(settings)
         return Response(f"{problem or 'ready'}\n", status=503 if problem else 200, mimetype="text/plain")
 
     @app.get("/metrics")

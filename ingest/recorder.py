@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 
 from ingest import request
 from ingest.answered import Answered
-from ingest.spool import Spool, split_place
+from ingest.outage import Outage
+from ingest.spool import Full, Spool
 from pixeltally import metrics
 from pixeltally.identity import hit_id
 
@@ -32,16 +33,37 @@ class Recorder:
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._answered = Answered(spool.folder)
+        self._waiting: Counter[int] = Counter()  # requests whose lines wait for room, by minute
+        self._outage = Outage(log, "room in the spool", "what is answered waits in memory")
         self._next_log = 0.0
         self._held: list[bytes] = []
         self._held_of: Counter[str] = Counter()
         self._held_in: Counter[int] = Counter()  # minutes
         self._counted = {route: metrics.REQUESTS.labels(route) for route in ROUTES}
 
+    def turn(self) -> None:
+        """Write what waits for room, if there is some by now; to be called about once a second."""
+        self._spool.turn()
+        if self._waiting and not self._spool.waiting_bytes:
+            self._note(Counter())
+        metrics.WAITING.set(self._waiting.total())
+        self._outage.note(self.problem())
+
+    def problem(self) -> str:
+        """What waits for room, and why; empty where nothing does."""
+        if not self._waiting:
+            return ""
+        return f"{self._waiting.total()} requests ({self._spool.waiting_bytes >> 10} KiB) wait: {self._spool.problem}"
+
+    def lose_waiting(self) -> None:
+        """The process ends: what still waits for room is lost, counted and logged."""
+        if self._waiting:
+            self._lose(self._spool.problem, self._waiting.total())
+
     def record(
         self, route: str, environ: dict[str, Any], refused: str = "", postback: dict[str, str] | None = None
     ) -> str:
-        """Append the request and return its hit's id; a full disk loses it (then the id is empty), counted and logged.
+        """Append the request and return its hit's id; a full spool loses it (then the id is empty), counted and logged.
 
         `postback` holds the fields of a conversion that a server reported; they stand in the line as its query.
         """
@@ -60,7 +82,7 @@ class Recorder:
         self._held_in[_minute(ts)] += 1
 
     def flush(self) -> None:
-        """Append what is held, in one write; a full disk loses it, counted and logged."""
+        """Append what is held, in one write; a full spool loses it, counted and logged."""
         if not self._held:
             return
         if self._append(b"\n".join(self._held), self._held_in) is not None:
@@ -71,21 +93,32 @@ class Recorder:
         self._held_in.clear()
 
     def _append(self, lines: bytes, minutes: Counter[int]) -> int | None:
-        """Append, and count in what is thereby answered; the first line's `seq`, None where they are lost."""
+        """Append, and count in what is thereby answered; the first line's `seq`, None where they are lost.
+
+        What waits for room counts as lost until it is written: so that holds, if the process is killed before.
+        """
         try:
             seq = self._spool.append(lines)
-        except OSError as error:
+        except Full as error:
             self._answered.note_lost(self._spool.segment, minutes)
-            self._lose(error, minutes.total())
+            self._lose(str(error), minutes.total())
             return None
-        segment, offset = split_place(seq)
-        self._answered.note(segment, offset + len(lines) + 1, minutes)
+        if self._spool.waiting_bytes:
+            self._answered.note_lost(self._spool.segment, minutes)
+            self._waiting += minutes
+            return seq
+        self._note(minutes)
         return seq
 
-    def _lose(self, error: OSError, count: int) -> None:
+    def _note(self, minutes: Counter[int]) -> None:
+        """All lines are written: count these requests as answered, and those that waited no longer as lost."""
+        self._answered.note(self._spool.segment, self._spool.end, minutes, self._waiting)
+        self._waiting.clear()
+
+    def _lose(self, problem: str, count: int) -> None:
         metrics.LOST.inc(count)
         if time.monotonic() > self._next_log:
-            log.error("%d requests were answered but could not be spooled, so they are lost: %s", count, error)
+            log.error("%d requests were answered but could not be spooled, so they are lost: %s", count, problem)
             self._next_log = time.monotonic() + _LOSS_LOG_EVERY_S
 
 

@@ -20,8 +20,9 @@ from pixeltally.settings import Settings
 
 log = logging.getLogger("ingest")
 
-#: How long the workers may take to answer what they were asked, and the shipper to hand Kafka what is left.
-WORKER_STOP_S = 5.0
+#: How long the workers may take to answer what they were asked and to write it down, and the shipper to hand Kafka what
+#: is left.
+WORKER_STOP_S = 7.0
 SHIPPER_STOP_S = 12.0
 
 #: Connections that the kernel holds until a worker takes them.

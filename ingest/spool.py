@@ -2,6 +2,8 @@
 
 A worker owns one node: a folder of numbered segments, its name random and kept, so that (node, seq) names a line
 for ever. `seq` is the segment's number in the upper and the line's byte offset in the lower 40 bits.
+
+Where the disk takes no more, lines wait in memory for room: they are the end of the segment that it does not have yet.
 """
 
 import fcntl
@@ -28,9 +30,11 @@ POSITION = "position"
 
 _OFFSET_BITS = 40
 
+_FULL = "the spool is full"
 
-class Full(OSError):
-    """The spool may not grow any more."""
+
+class Full(Exception):
+    """There is no room in the spool, and as much waits for it as may."""
 
 
 class Spool:
@@ -41,7 +45,8 @@ class Spool:
     ) -> None:
         """Take over a node that no process holds, or found a new one, and begin a new segment.
 
-        `left` says how many bytes the spool may still take; it is asked once in `LOOK_S`.
+        `left` says how many bytes the spool may still take; it is asked once in `LOOK_S`. As much as a segment holds
+        may wait in memory for room. Raises OSError.
         """
         self._left, self._segment_bytes = left, segment_bytes
         self._room, self._look_again = 0, 0.0
@@ -49,35 +54,42 @@ class Spool:
         self.folder, self._lock = _claim(root)
         self.node = self.folder.name
         self.segment = last_segment(self.folder)
-        self._file, self._offset = -1, 0
+        self.end = 0  #: offset in the segment that follows its last line, waiting ones included
+        self.problem = _FULL  #: why lines wait for room, or would
+        self._waiting = bytearray()
+        self._file = -1
         self._began = 0.0  # when the segment got its first line
         self._begin_segment()
 
-    def turn(self) -> None:
-        """Begin a new segment where this one is old enough; to be called about once a second."""
-        if self._offset and time.monotonic() > self._began + SEGMENT_S:
-            # On a full disk the old one will do.
-            with suppress(OSError):
-                self._begin_segment()
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that wait in memory for room."""
+        return len(self._waiting)
 
-    def append(self, line: bytes) -> int:
+    def turn(self) -> None:
+        """Write what waits, where there is room by now, and begin a new segment where this one is old enough.
+
+        To be called about once a second.
+        """
+        if not self._waits() and self.end and time.monotonic() > self._began + SEGMENT_S:
+            self._follow()
+
+    def append(self, lines: bytes) -> int:
         """Write one line (without its last newline), or several, in one piece and return the first one's `seq`.
 
-        Raises OSError (:class:`Full`, disk full, unwritable); then the last of the lines is not whole in the spool.
+        They may have to wait for room: see `waiting_bytes`. Raises :class:`Full`; then the lines are nowhere.
         """
-        data = line + b"\n"
-        if time.monotonic() >= self._look_again:
-            self._look()
-        if len(data) > self._room:
-            raise Full("the spool is full")
-        if self._offset >= self._segment_bytes:
-            self._begin_segment()
-        if not self._offset:
+        data = lines + b"\n"
+        if not self._waits() and self.end >= self._segment_bytes:
+            self._follow()
+        if len(self._waiting) + len(data) > self._segment_bytes and (self._waiting or len(data) > self._room):
+            raise Full(self.problem)
+        if not self.end:
             self._began = time.monotonic()
-        seq = place(self.segment, self._offset)
-        self._write(data)
-        self._offset += len(data)
-        self._room -= len(data)
+        seq = place(self.segment, self.end)
+        self.end += len(data)
+        self._waiting += data
+        self._write()
         return seq
 
     def close(self) -> None:
@@ -85,24 +97,46 @@ class Spool:
         os.close(self._file)
         os.close(self._lock)
 
-    def _write(self, data: bytes) -> None:
-        if os.write(self._file, data) != len(data):
-            # Not taken back: it may have been read. The piece stays at the segment's end, where it is known for torn.
-            self._offset = self._segment_bytes
-            raise OSError("the disk took only part of a line")
+    def _waits(self) -> bool:
+        """Whether lines wait for room, or have until now: then what they belong to is still this segment."""
+        waits = bool(self._waiting)
+        if time.monotonic() >= self._look_again:
+            self._look()
+            if waits:
+                self._write()
+        return waits
 
     def _look(self) -> None:
         self._look_again = time.monotonic() + LOOK_S
         # Who can't be asked can't forbid: the write itself will tell.
         with suppress(OSError):
             self._room = self._left()
+        if self._room <= 0:
+            self.problem = _FULL
+
+    def _write(self) -> None:
+        """Write what waits, or what the disk takes of it; that may end within a line."""
+        if len(self._waiting) > self._room:
+            return
+        try:
+            taken = os.write(self._file, self._waiting)
+        except OSError as error:
+            taken, self.problem = 0, str(error)
+        # What was refused is tried again after the next look.
+        self._room = self._room - taken if taken == len(self._waiting) else 0
+        del self._waiting[:taken]
+
+    def _follow(self) -> None:
+        """Begin the next segment; where the disk refuses, this one will do."""
+        with suppress(OSError):
+            self._begin_segment()
 
     def _begin_segment(self) -> None:
         number = self.segment + 1
         file = create_segment(self.folder, number)
         if self._file >= 0:
             os.close(self._file)
-        self._file, self.segment, self._offset = file, number, 0
+        self._file, self.segment, self.end = file, number, 0
 
 
 def create_segment(folder: Path, number: int) -> int:

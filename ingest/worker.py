@@ -19,16 +19,21 @@ from ingest.app import routes
 from ingest.connection import Connection, Connections
 from ingest.recorder import Recorder
 from ingest.site import Site
-from ingest.spool import Spool
 from pixeltally.process import die_with_parent
 from pixeltally.settings import Settings
 
 #: How long a stopping worker lets clients take their answers.
 DRAIN_S = 3.0
 
+#: How long a stopping worker waits for room in the spool, if lines wait for it.
+ROOM_S = 3.0
 
-async def serve(listener: socket.socket, site: Site, spool: Spool) -> None:
-    """Answer until SIGTERM; then what has been asked is answered and written down before this returns."""
+
+async def serve(listener: socket.socket, site: Site, recorder: Recorder) -> None:
+    """Answer until SIGTERM; then what has been asked is answered and written down before this returns.
+
+    What still waits for room in the spool then is given `ROOM_S`.
+    """
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
@@ -36,7 +41,7 @@ async def serve(listener: socket.socket, site: Site, spool: Spool) -> None:
     server = await loop.create_server(lambda: Connection(connections), sock=listener)
     while not stopping.is_set():
         site.turn()
-        spool.turn()
+        recorder.turn()
         connections.close_overdue()
         try:
             await asyncio.wait_for(stopping.wait(), 1)
@@ -47,6 +52,11 @@ async def serve(listener: socket.socket, site: Site, spool: Spool) -> None:
     until = loop.time() + DRAIN_S
     while len(connections) and loop.time() < until:
         await asyncio.sleep(0.01)
+    until = loop.time() + ROOM_S
+    while recorder.problem() and loop.time() < until:
+        await asyncio.sleep(0.1)
+        recorder.turn()
+    recorder.lose_waiting()
 
 
 def main() -> None:
@@ -56,12 +66,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
     settings = Settings.from_env()
-    spool = room.open_spool(settings)
-    recorder = Recorder(spool)
+    recorder = Recorder(room.open_spool(settings))
     site = Site(recorder, routes(settings, recorder))
     # What lives as long as the process need not be looked at by every collection.
     gc.freeze()
-    uvloop.run(serve(socket.socket(fileno=int(sys.argv[1])), site, spool))
+    uvloop.run(serve(socket.socket(fileno=int(sys.argv[1])), site, recorder))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,12 @@ from prometheus_client import Counter, Gauge, Histogram, start_http_server
 from pixeltally.errors import Refused
 
 REQUESTS = Counter("pixeltally_ingest_requests", "Requests answered and spooled, by route", ["route"])
-LOST = Counter("pixeltally_ingest_lost", "Requests answered that the spool could not take (disk full)")
+WAITING = Gauge(
+    "pixeltally_ingest_waiting_requests",
+    "Requests answered that wait in memory for room in the spool (disk full)",
+    multiprocess_mode="livesum",
+)
+LOST = Counter("pixeltally_ingest_lost", "Requests answered that neither the spool nor memory could take (disk full)")
 SHIPPED = Counter("pixeltally_ingest_shipped", "Hits handed to Kafka by the shipper")
 DEAD = Counter("pixeltally_dead", "Lines that could not be processed, by reason", ["reason"])
 SPOOL_BACKLOG = Gauge(

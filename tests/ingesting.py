@@ -28,11 +28,12 @@ class Ingest:
         self._left = 1 << 40
         self.folder, self.node = self._spool.folder, self._spool.node
         self._reader = Reader(self.folder)
-        self.client = Client(_front(self.settings, Recorder(self._spool)))
+        self.recorder = Recorder(self._spool)
+        self.client = Client(_front(self.settings, self.recorder))
 
-    def fill(self) -> None:
-        """The spool is full from now on."""
-        self._spool._look_again = self._left = 0
+    def leave(self, left: int) -> None:
+        """The spool has so many bytes left from now on."""
+        self._left, self._spool._look_again = left, 0
 
     def close(self) -> None:
         """Let go of the node."""

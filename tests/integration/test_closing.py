@@ -68,7 +68,7 @@ def test_kills_at_any_moment_archive_each_line_once(tmp_path, broker, monkeypatc
 
 
 def test_what_was_never_answered_and_what_was_lost_are_told_apart(tmp_path, broker):
-    torn, full = (Ingest(tmp_path, PIXELTALLY_SECRET="x") for _ in range(2))  # each has a node of its own
+    torn, full, waited = (Ingest(tmp_path, PIXELTALLY_SECRET="x") for _ in range(3))  # each has a node of its own
     for _ in range(3):
         torn.get("/p/acme/spring/banner.gif")
     torn.close()
@@ -77,20 +77,28 @@ def test_what_was_never_answered_and_what_was_lost_are_told_apart(tmp_path, brok
     path.write_bytes(path.read_bytes() + line + line[:20])
     size = path.stat().st_size
     Ingest(tmp_path, PIXELTALLY_SECRET="x").close()  # the next worker takes the node over
-    full.get("/p/acme/spring/banner.gif")
-    full.fill()
-    for _ in range(2):
-        full.get("/p/acme/spring/banner.gif")
-    full.close()
+    for each in (full, waited):
+        each.get("/p/acme/spring/banner.gif")
+        each.leave(0)
+        for _ in range(2):
+            each.get("/p/acme/spring/banner.gif")
+    full.close()  # as if it were killed
+    waited.leave(1 << 40)
+    waited.recorder.turn()
+    waited.close()
     finish(
         tmp_path,
         broker,
-        lambda: spool.read_position(torn.folder) == (1, size) and spool.read_position(full.folder),
+        lambda: (
+            spool.read_position(torn.folder) == (1, size)
+            and all(spool.read_position(each.folder) for each in (full, waited))
+        ),
     )
     account = accounts(broker, torn.node)[1]
     assert account["minutes"][0] == 0  # of the torn line
     assert (account["answered"][0], account["spooled"][0], account["unanswered"][0]) == (0, 1, 1)
     rest = [sum(account[name][1:]) for name in ("answered", "lost", "spooled", "unanswered")]
     assert rest == [3, 0, 4, 1]
-    [account] = accounts(broker, full.node).values()
-    assert [sum(account[name]) for name in ("answered", "lost", "spooled", "unanswered")] == [3, 2, 1, 0]
+    for each, expected in ((full, [3, 2, 1, 0]), (waited, [3, 0, 3, 0])):
+        [account] = accounts(broker, each.node).values()
+        assert [sum(account[name]) for name in ("answered", "lost", "spooled", "unanswered")] == expected

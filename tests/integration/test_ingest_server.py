@@ -1,11 +1,15 @@
 """The ingest tier's processes: they stop without losing what they answered, and are started again when they die."""
 
 import http.client
+import re
 import threading
 import time
+import urllib.error
+import urllib.request
 
 import psutil
 import pytest
+from disk import Disk, require_mount
 from hostile import PIXEL, get
 from ingest_tier import Ingest
 from processes import wait_until
@@ -49,6 +53,39 @@ def test_every_answer_given_before_sigterm_is_in_kafka(ingest):
     assert answered > 500
     # A client may be cut off between what it asked and its answer.
     assert answered <= len(ingest.hits) <= answered + len(loads)
+
+
+def test_what_is_answered_while_the_disk_is_full_waits_for_room(broker, tmp_path):
+    require_mount()
+    with Disk(tmp_path / "data" / "spool", 64) as disk:
+        ingest = Ingest(tmp_path / "data", broker, PIXELTALLY_INGEST_WORKERS="2", PIXELTALLY_SPOOL_MIN_FREE_BYTES="0")
+        loads = [Load(ingest) for _ in range(4)]
+        for load in loads:
+            load.start()
+        time.sleep(0.5)
+        disk.fill()
+        time.sleep(1.5)
+        said = urllib.request.urlopen(f"{ingest.url}/metrics").read().decode()
+        with pytest.raises(urllib.error.HTTPError, match="503") as unready:
+            urllib.request.urlopen(f"{ingest.url}/readyz")
+        disk.free()
+        time.sleep(0.5)
+        disk.fill()
+        time.sleep(0.5)
+        threading.Timer(0.5, disk.free).start()  # a stopping worker waits for it
+        assert ingest.stop() == 0
+    for load in loads:
+        load.join()
+    answered = sum(load.answered for load in loads)
+    assert answered > 500
+    assert answered <= len(ingest.hits) <= answered + len(loads)
+    waiting, lost = (
+        float(re.findall(rf"^pixeltally_ingest_{name} (.*)$", said, re.M)[0])
+        for name in ("waiting_requests", "lost_total")
+    )
+    assert waiting > 50
+    assert lost == 0
+    assert re.search(r"\d+ requests \(\d+ KiB\) wait: ", unready.value.read().decode())
 
 
 def test_a_killed_worker_is_replaced_while_the_others_answer(ingest):

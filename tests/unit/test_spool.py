@@ -1,5 +1,6 @@
 """The spool gives back every whole line in order, once acknowledged never again, whatever breaks off."""
 
+import errno
 import os
 
 import pytest
@@ -86,40 +87,72 @@ def test_two_writers_never_share_a_node(tmp_path):
     assert Spool(tmp_path).node == first.node
 
 
-def test_a_full_disk_tears_one_line_and_no_other(tmp_path, monkeypatch):
-    writer = Spool(tmp_path)
-    writer.append(b"before")
-    really = os.write
-    monkeypatch.setattr(os, "write", lambda handle, data: really(handle, data[:3]))
-    with pytest.raises(OSError, match="part of a line"):
-        writer.append(b"cut short")
-    monkeypatch.undo()
-    writer.append(b"after")
-    assert [line for _, line in everything(Reader(tmp_path / writer.node))] == [b"before", b"cut", b"after"]
+class Disk:
+    """Takes so many bytes as it has free, and then says that it is full."""
+
+    def __init__(self, monkeypatch):
+        self.free, self._write = 1 << 40, os.write
+        monkeypatch.setattr(os, "write", self.write)
+        monkeypatch.setattr(spool, "LOOK_S", 0)
+
+    def write(self, handle, data):
+        if data and not self.free:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        taken = self._write(handle, bytes(data[: self.free]))
+        self.free -= taken
+        return taken
 
 
-def test_a_full_spool_takes_nothing_until_there_is_room(tmp_path, monkeypatch):
+@given(st.lists(st.tuples(st.integers(1, 40), st.sampled_from([0, 0, 3, 25, 60, 1 << 40]), st.booleans()), max_size=60))
+def test_lines_wait_for_room_in_their_order_and_none_is_torn(tmp_path_factory, steps):
+    root = tmp_path_factory.mktemp("spool")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        disk, expected, refused = Disk(monkeypatch), [], 0
+        writer = Spool(root, segment_bytes=100)
+        for number, (size, free, turns) in enumerate(steps):
+            disk.free = free
+            line = b"%d" % number + b"x" * size
+            try:
+                expected.append((writer.append(line), line))
+            except spool.Full:
+                assert writer.waiting_bytes + len(line) + 1 > 100
+                refused += 1
+            assert writer.waiting_bytes <= 100
+            if turns:
+                writer.turn()
+        disk.free = 1 << 40
+        writer.turn()
+        assert writer.waiting_bytes == 0
+        assert everything(Reader(root / writer.node)) == expected
+        assert len(expected) + refused == len(steps)
+        writer.close()
+
+
+def test_a_full_spool_takes_what_waits_as_soon_as_there_is_room(tmp_path, monkeypatch):
     left = [11]
-    writer = Spool(tmp_path, lambda: left[0])
-    writer.append(b"0123456789")
-    with pytest.raises(spool.Full):
-        writer.append(b"more")
-    left[0] = 100
     monkeypatch.setattr(spool, "LOOK_S", 0)
-    writer._look_again = 0
-    writer.append(b"more")
-    assert [line for _, line in everything(Reader(tmp_path / writer.node))] == [b"0123456789", b"more"]
+    writer = Spool(tmp_path, lambda: left[0], segment_bytes=20)
+    reader = Reader(tmp_path / writer.node)
+    writer.append(b"0123456789")
+    left[0] = 0
+    second = writer.append(b"more")
+    assert (writer.waiting_bytes, everything(reader)) == (5, [(1 << 40, b"0123456789")])
+    with pytest.raises(spool.Full, match="the spool is full"):
+        writer.append(b"more than may wait")
+    left[0] = 100
+    writer.turn()
+    assert (writer.waiting_bytes, everything(reader)) == (0, [(second, b"more")])
 
 
-def test_a_segment_that_cannot_be_begun_leaves_the_writer_as_it_was(tmp_path, monkeypatch):
+def test_a_segment_that_cannot_be_begun_is_gone_on_with(tmp_path, monkeypatch):
     writer = Spool(tmp_path, segment_bytes=5)
     writer.append(b"first")
     with monkeypatch.context() as broken:
         broken.setattr(spool, "create_segment", lambda *_: (_ for _ in ()).throw(OSError("no inode")))
-        with pytest.raises(OSError, match="no inode"):
-            writer.append(b"lost")
-    writer.append(b"second")
-    assert [line for _, line in everything(Reader(tmp_path / writer.node))] == [b"first", b"second"]
+        writer.append(b"second")
+    writer.append(b"third")
+    assert [line for _, line in everything(Reader(tmp_path / writer.node))] == [b"first", b"second", b"third"]
+    assert len(spool.segments(tmp_path / writer.node)) == 2
 
 
 @pytest.mark.parametrize("note", ["", "garbage", "\0" * 21])
