@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 import re
 import select
@@ -14,8 +15,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from local import clickhouse_definitions as definitions
 from local.clickhouse_sql import EngineError, Insert, Statement, native_block, quote, quote_name, read
 from pixeltally.errors import Refused
+
+log = logging.getLogger("clickhouse")
 
 CONFIG = Path(__file__).with_name("clickhouse.xml")
 CHUNK_BYTES = 1 << 20
@@ -90,6 +94,8 @@ class Engine:
     def __init__(self, path: Path) -> None:
         """Open it; raise Refused where the directory can't be written or is another process's."""
         _check(path)
+        for name in definitions.mend(path):
+            log.warning("%s was not whole: what it defines is as it was before", name)
         # Before the engine is loaded: its time zone is UTC, whatever the machine's is.
         os.environ["TZ"] = "UTC"
         from chdb.state.sqlitelike import connect

@@ -7,7 +7,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from io import BytesIO
 from itertools import chain
 from typing import IO, Any
@@ -134,7 +134,7 @@ class Interface:
         if statement.has_result:
             headers["X-ClickHouse-Format"] = statement.format or default
         if not statement.selects:
-            with self._room.written() if statement.writes else nullcontext():
+            with self._room.of(statement):
                 result = handle.query(text, default)
             return _finished(result.bytes(), headers, summary(result))
         format = statement.format or default

@@ -30,9 +30,14 @@ class Statement:
 
     @property
     def writes(self) -> bool:
-        """It has the engine write rows, or what a table or another thing is."""
-        written = re.match(r"(INSERT|CREATE|ALTER|RENAME|EXCHANGE|ATTACH)\b", self.text)
-        return written is not None and not self.needs_session
+        """It has the engine write rows."""
+        return self.text.startswith("INSERT ")
+
+    @property
+    def defines(self) -> bool:
+        """It has the engine write what a table or another thing is."""
+        defined = re.match(r"(CREATE|ALTER|RENAME|EXCHANGE|ATTACH)\b", self.text)
+        return defined is not None and not self.needs_session
 
     @property
     def sets_session(self) -> bool:

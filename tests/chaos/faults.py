@@ -1,6 +1,7 @@
 """What can go wrong, of each kind and at each part, and in which order it does: drawn from a seed."""
 
 import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -164,7 +165,13 @@ def _cut(arena: Arena, part: str, silent: bool) -> Callable[[], object]:
 def _full(arena: Arena, name: str) -> Callable[[], object]:
     disk = arena.disks[name]
     disk.fill()
-    return disk.free
+
+    def free() -> None:
+        disk.free()
+        if name == "spool":  # lines that wait for room are written within a second: a kill before that would be at once
+            time.sleep(1.5)
+
+    return free
 
 
 def _stepped(arena: Arena, part: str, step_s: int) -> Callable[[], object]:

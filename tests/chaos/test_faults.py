@@ -39,7 +39,7 @@ AT_ONCE = 5  #: in the short form
 NOBODIES = 10  #: requests of a round that ask not to be known
 
 RECOVERED_HITS = 30
-PATIENCE_S = 240
+PATIENCE_S = 240 if LONG else 150
 DAY = time.strftime("%Y-%m-%d", time.gmtime())
 
 
@@ -58,7 +58,7 @@ class Suffered:
     recovered_s: float
 
 
-@pytest.mark.timeout(4000 if LONG else 240)
+@pytest.mark.timeout(4000 if LONG else 360)
 def test_all_that_was_answered_is_counted_once_whatever_goes_wrong(arena, tmp_path):
     draw, began, rows = random.Random(SEED), time.time(), []
     answered, failed, lost = set(), set(), 0
@@ -72,13 +72,14 @@ def test_all_that_was_answered_is_counted_once_whatever_goes_wrong(arena, tmp_pa
         assert {arena.ask("/p/acme/chaos/banner.gif", **{"Sec-GPC": "1"}) for _ in range(NOBODIES)} == {200}
         answered |= sent.answered
         failed |= sent.failed
+        rows += suffered
         lost, difference = expect_equal(arena, began, answered, failed)
+        assert not lost or any(may_lose(each.faults) for each in rows)
         nobodys = "SELECT count() FROM facts FINAL WHERE campaign = 'chaos' AND visitor = 0"
         assert arena.query(nobodys) == [((number + 1) * NOBODIES,)]
-        print(f"round {number}: difference {difference}", flush=True)
-        rows += suffered
+        print(f"round {number}: difference {difference}, {lost} lost", flush=True)
     print(summary(rows))
-    print(f"{len(answered):,} answered, {len(failed):,} cut off, {lost:,} told lost by a full spool")
+    print(f"{len(answered):,} answered, {len(failed):,} cut off, {lost:,} lost")
     expect_proved(arena, tmp_path)
 
 
@@ -115,14 +116,25 @@ def suffer(arena, faults, sent):
         end()
     ended, last = time.monotonic(), max(sent.answered | sent.failed, default=0) + 10
     new = f"campaign = 'chaos' AND ts > now() - 600 AND toUInt32OrZero(params['n']) > {last}"
-    wait_until(
-        lambda: arena.has(f"SELECT uniqExact(id) >= {RECOVERED_HITS} FROM facts WHERE {new}"),
-        f"hits after {[(fault.kind, fault.part) for fault in faults]}; {arena.log} has what was said",
-        PATIENCE_S,
-    )
+    try:
+        wait_until(
+            lambda: arena.has(f"SELECT uniqExact(id) >= {RECOVERED_HITS} FROM facts WHERE {new}"),
+            f"hits after {[(fault.kind, fault.part) for fault in faults]}",
+            PATIENCE_S,
+        )
+    except AssertionError:
+        print(arena.log.read_text()[-20_000:])
+        raise
     suffered = Suffered(faults, time.monotonic() - ended)
     print(row(suffered), flush=True)
     return suffered
+
+
+def may_lose(faults):
+    """Lines that wait in ingest's memory for room in the spool are lost, and counted so, with its processes."""
+    happened = {(fault.kind, fault.part) for fault in faults}
+    ends = {(kind, part) for kind in ("kill", "restart") for part in ("ingest", "worker")}
+    return ("full disk", "ingest") in happened and not ends.isdisjoint(happened)
 
 
 def expect_equal(arena, began, answered, failed):

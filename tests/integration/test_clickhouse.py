@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import multiprocessing
 import os
 import re
 import signal
@@ -12,11 +13,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing, suppress
 from datetime import datetime
 from decimal import Decimal
 from email.message import Message
+from functools import partial
 from http.client import HTTPConnection, IncompleteRead
 from ipaddress import IPv6Address
 from pathlib import Path
@@ -32,6 +34,9 @@ from disk import Disk, require_mount
 from processes import free_port, start_clickhouse, tier, wait_until
 
 from local.clickhouse import LOOK_S
+from local.clickhouse_engine import Engine
+from local.clickhouse_room import Room
+from local.clickhouse_sql import EngineError
 from sinks.migrate import migrate
 
 
@@ -521,6 +526,53 @@ def test_a_full_disk_costs_no_definition_and_no_row(tmp_path: Path) -> None:
         with start_clickhouse(tmp_path / "disk") as again, connect(again.url) as client:
             assert client.query("EXISTS pixeltally.kept").result_rows == [(1,)]
             assert client.query("EXISTS pixeltally.more").result_rows == [(0,)]
+
+
+def define_on_a_full_disk(disk: Disk, folder: Path) -> bool:
+    """Define tables, two while the disk becomes full; whether the engine is to be opened anew."""
+    engine = Engine(folder)
+    room = Room(engine)
+    room._require = lambda: None  # type: ignore[method-assign]  # asked before the disk is full and after it was
+    columns = ", ".join(f"a_long_name_{number} UInt64" for number in range(500))
+
+    def define(sql: str, on_a_full_disk: bool) -> None:
+        with room.defined(), closing(engine._connect(engine._address)) as handle:
+            if on_a_full_disk:
+                disk.fill()
+            handle.query(sql)
+
+    one, other, third = (
+        f"CREATE TABLE pixeltally.{name} (at DateTime, {columns}) ENGINE = MergeTree ORDER BY at"
+        for name in ("one", "other", "third")
+    )
+    define(one, False)
+    define(other, False)
+    for sql in ("ALTER TABLE pixeltally.one MODIFY TTL at + toIntervalDay(1)", third):
+        with pytest.raises(EngineError, match="a definition could not be written"):
+            define(sql, True)
+        disk.free()
+    is_back = room.is_back()
+    engine.close()
+    return is_back
+
+
+def shown_tables(folder: Path) -> list[str]:
+    engine = Engine(folder)
+    try:
+        return engine._ask("SHOW TABLES FROM pixeltally").split()
+    finally:
+        engine.close()
+
+
+def test_a_disk_that_becomes_full_while_something_is_defined_costs_no_definition(tmp_path: Path) -> None:
+    require_mount()
+    one_each = partial(ProcessPoolExecutor, 1, mp_context=multiprocessing.get_context("spawn"))
+    folder = tmp_path / "disk" / "clickhouse"
+    with Disk(tmp_path / "disk", 256) as disk:
+        with one_each() as pool:
+            assert pool.submit(define_on_a_full_disk, disk, folder).result()
+        with one_each() as pool:
+            assert pool.submit(shown_tables, folder).result() == ["one", "other"]
 
 
 def says_that_all_is_well(disk: Disk, folder: Path, url: str, write: Callable[[Client], object]) -> bool:

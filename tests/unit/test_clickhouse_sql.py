@@ -83,10 +83,10 @@ def test_kinds_of_statements() -> None:
 
 
 def test_which_statements_define_what_must_be_written_down() -> None:
-    assert read("ALTER TABLE t MODIFY TTL a + toIntervalDay(1)").writes
-    assert read("CREATE OR REPLACE VIEW v AS SELECT 1").writes
+    assert read("ALTER TABLE t MODIFY TTL a + toIntervalDay(1)").defines
+    assert read("CREATE OR REPLACE VIEW v AS SELECT 1").defines
     assert read("INSERT INTO t SELECT 1").writes
-    assert not read("CREATE TEMPORARY TABLE t (a String)").writes
+    assert not read("CREATE TEMPORARY TABLE t (a String)").defines
     assert not read("DROP TABLE t").writes
 
 
