@@ -4,7 +4,7 @@ Of a month's hits that are made inside a ClickHouse of its own: each panel of ea
 the month, and reach by months. Each is asked beside the same question of plain views, which count all from
 `facts FINAL`, in the same run: the ratio says how much less CPU time it takes. Figures are by the clock and CPU time,
 each the least of three where it is asked three times: what takes long is asked once, as plain views are, and of more
-rows than `PLAIN_ROWS` these are not asked at all.
+rows than `PLAIN_ROWS` these are not asked at all. A question that would take more memory than one may is refused.
 """
 
 import statistics
@@ -17,6 +17,7 @@ from typing import NamedTuple
 import click
 import psutil
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError
 
 from bench import month
 from bench.processes import cpu_s
@@ -128,24 +129,27 @@ def _plain(settings: Settings, client: Client) -> Client:
 def _print(settings: Settings, client: Client, plain: Client | None) -> None:
     engine = _engine(settings)
     click.echo(Row("question", "clock, CPU", "plain views' CPU"))
-    found: dict[str, list[Cost]] = {span: [] for span in SPANS}
-    for span in SPANS:
-        for title, sql, parameters in _panels(span):
-            own = _cost(engine, client, sql, parameters, TRIES)
-            found[span].append(own)
-            _row(f"{title}, {span}", own, _cost(engine, plain, sql, parameters) if plain else None)
     for title, when in (("the month before", "- toIntervalMonth(1)"), ("this month", "")):
         own = _cost(engine, client, _REACH.format(of=_OF, when=when), {}, TRIES)
         peer = _cost(engine, plain, _REACH.format(of="", when=when), {}) if plain else None
         _row(f"reach of campaigns, {title}", own, peer)
-    for span, costs in found.items():
+    for span in SPANS:
+        found = []
+        for title, sql, parameters in _panels(span):
+            own = _cost(engine, client, sql, parameters, TRIES)
+            found.append(own)
+            _row(f"{title}, {span}", own, _cost(engine, plain, sql, parameters) if plain else None)
+        answered = [each for each in found if each]
+        refused = f"; {len(found) - len(answered)} refused" if len(answered) < len(found) else ""
         for title, quantile in (("median", 9), ("95 of 100", 18)):
-            of_all = (statistics.quantiles(each, n=20)[quantile] for each in zip(*costs, strict=True))
-            click.echo(Row(f"of panels, {span}: {title}", str(Cost(*of_all)), goal="200 ms" if quantile == 18 else ""))
+            of_all = (statistics.quantiles(each, n=20)[quantile] for each in zip(*answered, strict=True))
+            goal = "200 ms" if quantile == 18 else ""
+            click.echo(Row(f"of panels, {span}: {title}", f"{Cost(*of_all)}{refused}", goal=goal))
 
 
-def _row(what: str, own: Cost, peer: Cost | None) -> None:
-    click.echo(f"\r{Row(what, str(own), f'{peer.cpu_ms / own.cpu_ms:.1f} ×' if peer else '')}")
+def _row(what: str, own: Cost | None, peer: Cost | None) -> None:
+    ratio = f"{peer.cpu_ms / own.cpu_ms:.1f} ×" if own and peer else ""
+    click.echo(f"\r{Row(what, str(own or 'refused'), ratio)}")
 
 
 def _panels(span: str) -> Iterator[tuple[str, str, dict[str, str]]]:
@@ -173,12 +177,18 @@ def _engine(settings: Settings) -> psutil.Process:
     )
 
 
-def _cost(engine: psutil.Process, client: Client, sql: str, parameters: dict[str, str], tries: int = 1) -> Cost:
+def _cost(engine: psutil.Process, client: Client, sql: str, parameters: dict[str, str], tries: int = 1) -> Cost | None:
+    """None where ClickHouse refuses the question: it would take more memory than one may."""
     say(sql.split("\n", 1)[0][:50])
     costs = []
     for _ in range(tries):
         began, before = time.monotonic(), cpu_s([engine])
-        client.query(sql, parameters=parameters or None)
+        try:
+            client.query(sql, parameters=parameters or None)
+        except DatabaseError as error:
+            if "MEMORY_LIMIT_EXCEEDED" in str(error):
+                return None
+            raise
         costs.append((time.monotonic() - began, cpu_s([engine]) - before))
         if costs[-1][0] > LONG_S:
             break
