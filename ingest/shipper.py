@@ -22,7 +22,7 @@ from ingest import packing, spool, tail
 from ingest.closing import Closer
 from ingest.outage import Outage, Quiet
 from ingest.sending import producer
-from pixeltally import metrics, topics
+from pixeltally import lost_brokers, metrics, topics
 from pixeltally.process import die_with_parent
 from pixeltally.settings import Settings
 
@@ -110,6 +110,7 @@ class Shipper:
         self._failed: KafkaError | None = None
         # Nothing is given up while Kafka is away, and never does the queue stop us: what is in flight is counted here.
         self._producer = producer(settings, _kafka_log(), patience_ms=0, queue_kbytes=16 * IN_FLIGHT_BYTES // 1024)
+        self._look = lost_brokers.Look(settings, self._producer)
 
     def step(self) -> bool:
         """Ship what is new, a chunk of each node at most; whether there was anything."""
@@ -141,6 +142,7 @@ class Shipper:
 
     def report(self) -> str:
         """Look after the nodes; return what is wrong, empty if nothing."""
+        self._look.end_if_lost()
         kafka = self._kafka_problem()
         self._kafka.note(kafka)
         for name, node in list(self._nodes.items()):

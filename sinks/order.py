@@ -16,7 +16,7 @@ import msgspec
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
-from pixeltally import topics
+from pixeltally import lost_brokers, topics
 from pixeltally.archive import ORDER, Message, Times
 from pixeltally.archive_log import Log, Taken
 from pixeltally.hit import IMPORTED, PUT_BACK, VALID
@@ -60,6 +60,7 @@ class Order:
         self._root = Path(settings.archive)
         self._positions: dict[str, int] = {}  #: of logs: what lies before has been looked at
         self._consumer = looker(settings)
+        self._look = lost_brokers.Look(settings, self._consumer)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="order", daemon=True)
 
@@ -82,6 +83,7 @@ class Order:
         stopping = False
         while not stopping:
             stopping = self._stopping.wait(EVERY_S)
+            self._look.end_if_lost()
             try:
                 self.keep()
             except Taken:

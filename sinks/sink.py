@@ -15,7 +15,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
-from pixeltally import metrics, topics
+from pixeltally import lost_brokers, metrics, topics
 from pixeltally.database import DATABASE, connect
 from pixeltally.hit import Dead
 from pixeltally.identity import hit_id
@@ -112,6 +112,7 @@ class Sink:
         self._producer = Producer(
             {**topics.LONG_LIVED, "bootstrap.servers": settings.kafka_servers, "acks": "all"}, logger=log
         )
+        self._look = lost_brokers.Look(settings, self._consumer, self._producer)
 
     def run(self) -> None:
         """Write until stopped; what is in hand then is written first."""
@@ -124,6 +125,7 @@ class Sink:
                 self._batch.add(message)
             if self._batch.is_due():
                 self._write()
+            self._look.end_if_lost()
         self._write()
         self._consumer.close()
 

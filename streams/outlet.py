@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from pixeltally import topics
+from pixeltally import lost_brokers, topics
 from pixeltally.settings import Settings
 
 log = logging.getLogger("streams")
@@ -38,6 +38,7 @@ class Outlet:
                 "message.max.bytes": topics.MAX_MESSAGE_BYTES,
             }
         )
+        self._look = lost_brokers.Look(settings, self._producer)
         self._sent = Sent()
         threading.Thread(target=self._poll, daemon=True, name="outlet").start()
 
@@ -54,6 +55,7 @@ class Outlet:
     def _poll(self) -> None:
         while True:
             self._producer.poll(_POLL_S)
+            self._look.end_if_lost()
 
 
 class Sent:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from pixeltally import topics
+from pixeltally import lost_brokers, topics
 from pixeltally.settings import Settings
 
 log = logging.getLogger("streams")
@@ -40,6 +40,7 @@ class Watch:
                 "log_level": 0,
             }
         )
+        self._look_for_brokers = lost_brokers.Look(settings, self._consumer)
 
     def start(self) -> None:
         """Look again and again, in a thread of its own."""
@@ -73,6 +74,7 @@ class Watch:
     def _run(self) -> None:
         while True:
             time.sleep(LOOK_S)
+            self._look_for_brokers.end_if_lost()
             if still := self.still(time.monotonic()):
                 log.critical("nothing of partitions %s was counted for %.0f s: starting again", still, STILL_S)
                 os._exit(1)
