@@ -5,6 +5,15 @@ from dashboards.panel import Column, Panel
 
 _OPENS = f"kind = 'open' AND $__timeFilter(ts) AND {OF_CAMPAIGN}"
 
+#: The conversions that count, each with the click that it names, for a FROM.
+_ORDERS = f"""
+    (SELECT * FROM conversions WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND {COUNTED}) AS o
+    LEFT ANY JOIN
+    (
+        SELECT advertiser, campaign, id, ts, visitor, subscriber FROM clicks
+        WHERE {OF_CAMPAIGN} AND id IN (SELECT click_id FROM facts WHERE kind = 'conversion' AND $__timeFilter(ts))
+    ) AS c ON c.id = o.click_id AND c.advertiser = o.advertiser AND c.campaign = o.campaign"""
+
 KEY_FIGURES = Panel(
     id="mail-key-figures",
     title="Key figures",
@@ -111,8 +120,7 @@ WITH steps AS
     WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND verdict = 'valid'
     UNION ALL
     SELECT o.advertiser, o.campaign, if(c.visitor = 0, o.visitor, c.visitor), 3
-    FROM (SELECT * FROM conversions WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND {COUNTED}) AS o
-    LEFT ANY JOIN clicks AS c ON c.id = o.click_id AND c.advertiser = o.advertiser AND c.campaign = o.campaign
+    FROM {_ORDERS}
 )
 SELECT
     advertiser, campaign, countIf(has_opened) AS opened, countIf(has_opened AND has_clicked) AS clicked,
@@ -156,8 +164,7 @@ WITH orders AS
         o.advertiser AS advertiser, o.campaign AS campaign, o.ts AS ts,
         if(c.visitor = 0, o.visitor, c.visitor) AS visitor,
         if(c.visitor = 0, o.subscriber, c.subscriber) AS subscriber, if(c.visitor = 0, NULL, c.ts) AS clicked
-    FROM (SELECT * FROM conversions WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND {COUNTED}) AS o
-    LEFT ANY JOIN clicks AS c ON c.id = o.click_id AND c.advertiser = o.advertiser AND c.campaign = o.campaign
+    FROM {_ORDERS}
 ),
 opens AS
 (

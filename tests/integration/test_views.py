@@ -54,3 +54,20 @@ def test_the_ledger_balances_whichever_way_a_minute_was_counted(clickhouse: str)
         (start + 120, 4, 1, 0, 3, {"bot": 2, "rate": 1}),
         (start + 180, 3, 1, 0, 2, {"prefetch": 2}),
     ]
+
+
+def test_a_row_that_was_replaced_answers_no_question_however_that_is_narrowed(clickhouse: str) -> None:
+    make_tables(clickhouse)
+    views = {"impression": "impressions", "open": "opens", "click": "clicks", "conversion": "conversions"}
+    for kind, view in views.items():
+        lines = [fact(MINUTE_MS + n, kind, campaign=f"replaced-{kind}", visitor=n + 1) for n in range(1000)]
+        insert(clickhouse, "facts_in", lines)
+        insert(clickhouse, "facts_in", [each | {"version": 2, "verdict": "bot", "visitor": 5} for each in lines[:400]])
+        ours = f"FROM {view} WHERE campaign = 'replaced-{kind}'"
+        rows = client(clickhouse).query(
+            "SELECT countIf(verdict = 'valid'), countIf(verdict = 'bot' AND visitor = 5),"
+            f" (SELECT count() {ours} AND verdict = 'valid' AND ts < {{until:DateTime64(3)}}),"
+            f" (SELECT count() {ours} AND visitor BETWEEN 2 AND 900) {ours}",
+            parameters={"until": (MINUTE_MS + 500) / 1000},
+        )
+        assert rows.result_rows == [(600, 400, 100, 900)], view
