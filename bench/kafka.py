@@ -83,7 +83,11 @@ def produce(servers: str, topic: str, messages: Iterable[tuple[int | bytes, byte
 
 def ends(consumer: Consumer, topic: str) -> dict[int, int]:
     """The offset that the next message of each partition will get."""
-    found = consumer.list_topics(topic, timeout=_WAIT_S).topics[topic].partitions
+    until = time.monotonic() + _WAIT_S
+    while not (found := consumer.list_topics(topic, timeout=_WAIT_S).topics[topic].partitions):
+        if time.monotonic() > until:
+            raise KafkaException(f"{topic} has no partitions")
+        time.sleep(0.05)  # a topic that was just made has none for a moment
     return {each: _end(consumer, TopicPartition(topic, each)) for each in found}
 
 
