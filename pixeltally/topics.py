@@ -37,6 +37,9 @@ PROMPT = {"fetch.wait.max.ms": 10}
 #: Messages that are read at a time, and how long none may come while some are still to be read.
 _AT_A_TIME, _SILENT_S = 100, 10.0
 
+#: What Kafka answers about a group until somebody looks after it.
+_NO_COORDINATOR_YET = ("COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS", "NOT_COORDINATOR")
+
 _CONFIG = {
     # The broker's clock stamps messages, so that a wrong clock at ingest can't move a watermark.
     "message.timestamp.type": "LogAppendTime",
@@ -61,6 +64,19 @@ def ensure(settings: Settings, waiting: Callable[[str], None] = lambda _: None) 
         missing = [topic for topic in ALL if topic not in existing]
         if missing:
             _create(admin, missing, settings.partitions)
+        time.sleep(0.1)
+
+
+def await_coordinator(settings: Settings, group: str) -> None:
+    """Wait until a broker looks after a group: where there has been none before, Kafka needs a moment for that."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka_servers, "log_level": 0})
+    while True:
+        try:
+            admin.describe_consumer_groups([group])[group].result()
+            return
+        except KafkaException as error:
+            if error.args[0].name() not in _NO_COORDINATOR_YET:
+                return
         time.sleep(0.1)
 
 

@@ -64,6 +64,7 @@ def run(settings: Settings) -> None:
     enricher = Enricher(settings)
     warm(enricher)
     topics.ensure(settings)
+    topics.await_coordinator(settings, topics.STREAMS_GROUP)
     app = build(settings, enricher)
     process = _Process(app, quiet=True, override_logging=False, redirect_stdouts=False)
     process.spinner = None

@@ -7,6 +7,7 @@ from subprocess import Popen
 
 import pytest
 from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
 from processes import StartBroker, free_port, tier, wait_until, with_environ
 
 from pixeltally import topics
@@ -60,6 +61,14 @@ def test_topics_are_made_and_messages_pass(start_broker: StartBroker, tmp_path: 
     assert topics.ensure(settings_of(broker)) == 4
     produce(broker, [b"1", b"2"])
     assert consume(broker, 2) == [b"1", b"2"]
+
+
+@pytest.mark.usefixtures("durable")
+def test_the_first_group_can_be_joined_once_it_was_waited_for(start_broker: StartBroker, tmp_path: Path) -> None:
+    settings = settings_of(start_broker(tmp_path)[1])
+    admin = AdminClient({"bootstrap.servers": settings.kafka_servers, "log_level": 0})
+    topics.await_coordinator(settings, "first")
+    assert admin.describe_consumer_groups(["first"])["first"].result().group_id == "first"
 
 
 @pytest.mark.usefixtures("durable")
@@ -160,6 +169,7 @@ def test_without_java_messages_pass_in_memory(
 ) -> None:
     process, servers = start_broker(tmp_path, **no_java)
     assert topics.ensure(settings_of(servers)) == 4
+    topics.await_coordinator(settings_of(servers), "first")
     produce(servers, [b"1", b"2"])
     assert consume(servers, 2) == [b"1", b"2"]
     process.terminate()
