@@ -73,9 +73,8 @@ def settle(stack: Running) -> None:
     """Have ingest close its segments and the sink archive the order, as they do when they are restarted."""
     tiers = ("ingest", "sink")
     old = [process for tier in tiers for process in processes(stack, tier)]
-    for process in old:
-        if process.parent() not in old:
-            process.terminate()
+    for process in [each for each in old if each.parent() not in old]:
+        process.terminate()
     wait_until(lambda: not any(each.is_running() for each in old), "the end of ingest and sink", 30)
     for tier in tiers:
         processes(stack, tier)
