@@ -26,6 +26,9 @@ CHUNK_BYTES = 1 << 20
 #: Where a request that names no database goes. (The engine's own, `default`, shows files as tables.)
 DATABASE = "pixeltally"
 
+#: Memory that one query may take: a third of the machine's, 4 GB at least.
+QUERY_BYTES = max(4_000_000_000, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 3)
+
 
 class Output:
     """Result of a statement that has one: iterate over its bytes, then `summary` is known.
@@ -98,6 +101,7 @@ class Engine:
             log.warning("%s was not whole: what it defines is as it was before", name)
         # Before the engine is loaded: its time zone is UTC, whatever the machine's is.
         os.environ["TZ"] = "UTC"
+        os.environ["CLICKHOUSE_QUERY_BYTES"] = str(QUERY_BYTES)  # for the configuration
         from chdb.state.sqlitelike import connect
 
         self.path = path

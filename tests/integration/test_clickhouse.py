@@ -27,6 +27,7 @@ from uuid import uuid4
 
 import clickhouse_connect
 import cramjam
+import psutil
 import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, StreamFailureError
@@ -352,6 +353,11 @@ def test_settings_of_a_request_end_with_it(client: Client, clickhouse: str, tabl
     assert client.query(setting).first_row == (1234, "")
     with connect(clickhouse, database="pixeltally") as other:
         assert other.query(setting).first_row != (1234, "")
+
+
+def test_a_query_may_take_a_third_of_the_machines_memory(client: Client) -> None:
+    limit = client.query("SELECT value FROM system.settings WHERE name = 'max_memory_usage'").first_row[0]
+    assert int(limit) == max(4_000_000_000, psutil.virtual_memory().total // 3)
 
 
 def test_a_repeated_insert_counts_once_behind_views_too(client: Client, table: str) -> None:
