@@ -13,11 +13,11 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from ingest.packing import MESSAGE_LINES
 from local.impressions import read
 from local.traffic import ADVERTISER, addresses, agents
 from pixeltally.hit import Hit
 from pixeltally.identity import visitor_number
+from pixeltally.packed import MESSAGE_LINES
 from pixeltally.partition import key, partitions
 
 VISITORS = 60_000

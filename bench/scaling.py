@@ -11,7 +11,7 @@ from bench import shares, workers
 from bench.hits import Traffic, again
 from bench.table import Row, say
 from bench.workers import Burst
-from ingest.packing import MESSAGE_LINES
+from pixeltally.packed import MESSAGE_LINES
 
 #: A burst, and the time that its hits took to come: some minutes close while it is counted.
 BURST_HITS = 1_000_000

@@ -21,7 +21,7 @@ from bench import engines, scaling, workers
 from bench.hits import UNITS, VISITORS
 from bench.processes import CORE, free_port, leave_core, running
 from bench.table import Row, say
-from ingest.packing import MESSAGE_LINES
+from pixeltally.packed import MESSAGE_LINES
 
 OURS = "pixeltally streams"
 

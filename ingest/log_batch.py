@@ -15,10 +15,11 @@ from ingest.log_judge import Left, Page, bounds_s, judgement
 from ingest.log_known import Known
 from ingest.log_lines import LogLines
 from ingest.logged import Logged, Unreadable
-from ingest.packing import MESSAGE_BYTES, MESSAGE_LINES, Message
+from ingest.packing import Message
 from pixeltally import topics
 from pixeltally.compiled import PADDING, Array
 from pixeltally.hit import Hit
+from pixeltally.packed import MESSAGE_BYTES, MESSAGE_LINES
 from pixeltally.partition import key, partitions
 from pixeltally.settings import Settings
 

@@ -9,23 +9,17 @@ from ingest.reading import Uncountable, reader
 from ingest.recorder import MAX_CHARS
 from ingest.redaction import redactor
 from ingest.request import Request, decode
-from pixeltally import metrics, topics
+from pixeltally import metrics, packed, topics
 from pixeltally.hit import Dead, Hit
 from pixeltally.identity import hit_id
 from pixeltally.partition import key, partitions
 from pixeltally.settings import Settings
-
-#: A message holds at most so many lines and bytes: with half as many streams take a sixth longer, with twice no less.
-MESSAGE_LINES = 2000
-MESSAGE_BYTES = 1024 * 1024
 
 #: What can't be read at all is kept in a dead letter up to so many bytes.
 _DEAD_LINE_BYTES = 64 * 1024
 
 Message = tuple[str, int, bytes]  #: topic, partition, value
 Lines = Sequence[tuple[int, bytes]]  #: (seq, line)
-
-_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 def packer(settings: Settings, partition_count: int) -> Callable[[str, Lines], Iterator[Message]]:
@@ -70,12 +64,12 @@ def messages(hits: Sequence[Hit], partition_count: int) -> Iterator[Message]:
     for hit, partition in zip(hits, partitions(keys, partition_count), strict=True):
         by_partition.setdefault(partition, []).append(hit)
     for partition, its in by_partition.items():
-        yield from ((topics.HITS, partition, value) for value in _values(its))
+        yield from ((topics.HITS, partition, value) for value in packed.values(its))
 
 
 def letters(dead: Sequence[Dead]) -> Iterator[Message]:
     """The messages of dead letters."""
-    yield from ((topics.DEAD, 0, value) for value in _values(dead))
+    yield from ((topics.DEAD, 0, value) for value in packed.values(dead))
 
 
 def read_request(line: bytes) -> Request:
@@ -102,19 +96,3 @@ def dead_letter(node: str, seq: int, line: str, reason: str) -> Dead:
     metrics.DEAD.labels(reason).inc()
     now = time.time_ns() // 1_000_000
     return Dead(hit_id(0, node, seq), now, reason, f"spool {node}@{seq}", line)
-
-
-def _values(rows: Sequence[Hit] | Sequence[Dead]) -> Iterator[bytes]:
-    """The rows as lines, so many to a value as a message may hold; a row that is larger than that has its own."""
-    for start in range(0, len(rows), MESSAGE_LINES):
-        yield from _fitting(rows[start : start + MESSAGE_LINES])
-
-
-def _fitting(rows: Sequence[Hit] | Sequence[Dead]) -> Iterator[bytes]:
-    value = _encode_lines(rows)
-    if len(rows) == 1 or len(value) <= MESSAGE_BYTES:
-        yield value[:-1]
-    else:
-        middle = len(rows) // 2
-        yield from _fitting(rows[:middle])
-        yield from _fitting(rows[middle:])

@@ -19,7 +19,7 @@ import msgspec
 from faust.types import TP
 from setproctitle import setproctitle
 
-from pixeltally import metrics, topics
+from pixeltally import metrics, packed, topics
 from pixeltally.errors import Refused
 from pixeltally.hit import Dead
 from pixeltally.process import say_ready, share_heap
@@ -149,9 +149,9 @@ class Worker:
                 self._measure(partition, tally)
                 with timed("tell"):
                     rows = tally.tell()
-                if rows:
-                    self._outlet.send(topics.MINUTES, partition, b"\n".join(map(msgspec.json.encode, rows)))
-                    await self._outlet.sent().wait()
+                for value in packed.values(rows):
+                    self._outlet.send(topics.MINUTES, partition, value)
+                await self._outlet.sent().wait()
                 tally.told()
 
     async def _arrived(self) -> None:
@@ -187,7 +187,8 @@ class Worker:
             self._outlet.send(topics.FACTS, partition, applied.facts, headers)
             if dead:
                 log.warning("%d lines can't be read as hits; they are in %s", len(dead), topics.DEAD)
-                self._outlet.send(topics.DEAD, partition, b"\n".join(map(msgspec.json.encode, dead)))
+                for value in packed.values(dead):
+                    self._outlet.send(topics.DEAD, partition, value)
 
     def _watched(self) -> list[int] | None:
         """The partitions that must not stand still, as :class:`Watch` asks for them."""

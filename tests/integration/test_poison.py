@@ -1,13 +1,12 @@
 """Poison in `pixeltally.hits`: each line that is none goes to the dead letters, and the good lines beside it count."""
 
-import json
-import time
 import uuid
 from datetime import UTC, datetime
 
 from confluent_kafka import Consumer as KafkaConsumer
 from confluent_kafka import Producer, TopicPartition
-from processes import BROWSER, wait_until
+from hits import encoded
+from processes import wait_until
 
 from pixeltally import topics
 from pixeltally.reasons import REASONS
@@ -15,28 +14,8 @@ from pixeltally.reasons import REASONS
 PARTITION = 2
 
 
-def hit(seq, /, **changed):
-    return {
-        "id": str(uuid.uuid4()),
-        "ts": time.time_ns() // 1_000_000,
-        "kind": "impression",
-        "advertiser": "poisoned",
-        "campaign": "spring",
-        "creative": "banner",
-        "visitor": seq + 1,
-        "node": "poisoner",
-        "seq": seq,
-        "ip": "192.0.2.1",
-        "user_agent": BROWSER,
-    } | changed
-
-
 def at(year):
     return round(datetime(year, 1, 2, tzinfo=UTC).timestamp() * 1000)
-
-
-def encoded(seq, /, **changed):
-    return json.dumps(hit(seq, **changed)).encode()
 
 
 def poison(**changed):

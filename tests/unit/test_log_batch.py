@@ -13,8 +13,8 @@ from ingest.log_batch import Batches
 from ingest.log_judge import judgement, page
 from ingest.log_lines import read
 from ingest.logged import Unreadable
-from ingest.packing import MESSAGE_BYTES, MESSAGE_LINES
 from pixeltally.hit import Hit
+from pixeltally.packed import MESSAGE_BYTES, MESSAGE_LINES
 from pixeltally.partition import key, partitions
 from pixeltally.settings import Settings
 
