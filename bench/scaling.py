@@ -27,7 +27,7 @@ DECADES = (100_000, 1_000_000, 10_000_000)
 SHARE = 0.25
 
 #: So often one and two take turns: a machine is seldom as fast as a minute ago.
-TURNS = 3
+TURNS = 7
 
 OPEN_VISITORS = 1_000_000
 
