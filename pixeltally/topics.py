@@ -37,7 +37,8 @@ PROMPT = {"fetch.wait.max.ms": 10}
 #: Messages that are read at a time, and how long none may come while some are still to be read.
 _AT_A_TIME, _SILENT_S = 100, 10.0
 
-#: What Kafka answers about a group until somebody looks after it.
+#: What Kafka answers about a group until somebody looks after it, and how long that is waited for.
+_COORDINATOR_S = 10.0
 _NO_COORDINATOR_YET = ("COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS", "NOT_COORDINATOR")
 
 _CONFIG = {
@@ -68,11 +69,15 @@ def ensure(settings: Settings, waiting: Callable[[str], None] = lambda _: None) 
 
 
 def await_coordinator(settings: Settings, group: str) -> None:
-    """Wait until a broker looks after a group: where there has been none before, Kafka needs a moment for that."""
+    """Wait until a broker looks after a group: where there has been none before, Kafka needs a moment for that.
+
+    No longer than ten seconds: where none ever does, whoever joins the group has to say so.
+    """
     admin = AdminClient({"bootstrap.servers": settings.kafka_servers, "log_level": 0})
-    while True:
+    until = time.monotonic() + _COORDINATOR_S
+    while time.monotonic() < until:
         try:
-            admin.describe_consumer_groups([group])[group].result()
+            admin.describe_consumer_groups([group], request_timeout=_COORDINATOR_S)[group].result()
             return
         except KafkaException as error:
             if error.args[0].name() not in _NO_COORDINATOR_YET:
