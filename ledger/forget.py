@@ -145,9 +145,16 @@ class _Work:
         while True:
             self._client.command(f"INSERT INTO facts_in ({columns}) SELECT {values} FROM facts WHERE {self._held}")
             self._mutate("facts", f"DELETE WHERE {self._past}")
+            self._rewrite_first_visits()
             # A batch that the sink was inserting meanwhile may not have known of it.
             if not self._client.query(f"SELECT 1 FROM facts WHERE {self._past} LIMIT 1").result_rows:
                 return
+
+    def _rewrite_first_visits(self) -> None:
+        """Delete the person's, and put in again what facts hold as theirs: what they did since."""
+        theirs = f"visitor IN ({self._visitors}) AND {self._ours}"
+        self._mutate("first_visits", f"DELETE WHERE {theirs}")
+        self._client.command(f"INSERT INTO visits_in SELECT * FROM visits WHERE {theirs}")
 
     def rewrite_lists(self) -> int:
         """Put the stand-ins on the lists of whom campaigns were sent to; how many places there were."""

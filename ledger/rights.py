@@ -64,6 +64,11 @@ READABLE = {
     "terms_set": "",
     "terms_held": "",
     "reach_sets": "",
+    "first_visits": "",
+    "visits": "",
+    "newcomers_between": _ALL_DAYS,
+    "months_of_change": "",
+    "steady_months": "",
     "sent_list": "",
     "advertisers": "",
     "erasures": "",
@@ -71,7 +76,18 @@ READABLE = {
 
 #: What they read all of: it is of no advertiser.
 SHARED = frozenset(
-    {"schema_migrations", "retentions", "horizon", "touched_days", "counted_days", "counted_months", "days", "months"}
+    {
+        "schema_migrations",
+        "retentions",
+        "horizon",
+        "touched_days",
+        "counted_days",
+        "counted_months",
+        "days",
+        "months",
+        "visits_since",
+        "visits_known",
+    }
 )
 
 #: What they don't read: the lines that nobody could attribute, who was forgotten, and how rows come in.
@@ -90,6 +106,9 @@ HIDDEN = frozenset(
         "facts_in",
         "facts_fill",
         "reach_sets_fill",
+        "visits_in",
+        "visits_fill",
+        "first_visits_fill",
         "late_minutes_fill",
         "terms_held_fill",
         "touched_by_facts_fill",

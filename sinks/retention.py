@@ -18,6 +18,8 @@ EXPIRING = {
     "facts": "toDateTime(ts)",
     "rerates": "toDateTime(ts)",
     "reach_sets": "slice",
+    # All of a month with the oldest visit that there may be in it.
+    "first_visits": "toDateTime(month - 1)",
     "sent_list": "toDateTime(imported_at)",
     "dead_letters": "toDateTime(intDiv(ts, 1000))",
     "forgotten_visitors": "toDateTime(until)",

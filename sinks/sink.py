@@ -21,7 +21,7 @@ from pixeltally.hit import Dead
 from pixeltally.identity import hit_id
 from pixeltally.process import say_ready, share_heap
 from pixeltally.settings import Settings
-from sinks import reconciling, retention, slices
+from sinks import first_visits, reconciling, retention, slices
 from sinks.migrate import migrate
 from sinks.order import Order
 
@@ -229,6 +229,7 @@ def run(settings: Settings) -> None:
     sink = Sink(settings, client)
     reconciling.start(settings, sink.has_first)
     slices.start(settings, sink.has_first)
+    first_visits.start(settings, sink.has_first)
     signal.signal(signal.SIGTERM, sink.stop)
     signal.signal(signal.SIGINT, sink.stop)
     with Order(settings) if settings.archive else nullcontext():

@@ -2,8 +2,8 @@
 
 An advertiser's queries carry ClickHouse's setting `additional_table_filters`, which holds for every table of ours that
 a query reads, also through views, joins and subqueries: of a table with a column `advertiser` only the advertiser's
-rows are there, of any other none (but how long rows are kept, and which days and months are counted). So it doesn't
-depend on what a panel asks, and SQL is our panels' alone.
+rows are there, of any other none (but how long rows are kept, and which days and months are counted or whole). So it
+doesn't depend on what a panel asks, and SQL is our panels' alone.
 """
 
 import logging
@@ -39,7 +39,7 @@ _TABLES = """
 SELECT name, name IN (SELECT table FROM system.columns WHERE database = currentDatabase() AND name = 'advertiser')
 FROM system.tables
 WHERE database = currentDatabase() AND engine NOT LIKE '%View'
-    AND name NOT IN ('retentions', 'touched_days', 'counted_days', 'counted_months')
+    AND name NOT IN ('retentions', 'touched_days', 'counted_days', 'counted_months', 'visits_since')
 """
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from facts import client, fact, insert_into, minute_rows
 
+from sinks import first_visits
 from sinks import migrate as migrating
 
 CURRENT = Path(migrating.__file__).with_name("migrations")
@@ -85,3 +86,31 @@ def test_a_folder_of_an_earlier_version_becomes_as_a_new_one(clickhouse, earlier
         found = rows(old, query)
         assert found
         assert found == rows(new, query), query
+
+
+def test_visits_of_before_are_brought_in_day_by_day_and_nothing_changes_meanwhile(clickhouse, earlier, monkeypatch):
+    old, new = database(clickhouse, "brought"), database(clickhouse, "never_brought")
+    earlier(old)
+    put(old)
+    migrating.migrate(old)
+    migrating.migrate(new)
+    put(new)
+    stored = "SELECT * FROM first_visits FINAL ORDER BY ALL"
+    assert rows(old, stored) == []
+    known, told = [], first_visits._note
+
+    def stop_after_it(ours, since):
+        told(ours, since)
+        raise InterruptedError
+
+    monkeypatch.setattr(first_visits, "_note", stop_after_it)
+    while known[-1:] != [first_visits._EVER]:
+        with pytest.raises(InterruptedError):
+            first_visits.bring(old)
+        known += [day for (day,) in rows(old, "SELECT min(day) FROM visits_since")]
+        if len(known) % 10 == 0 or known[-1] < datetime(2026, 10, 3, tzinfo=UTC).date():
+            for query in SAME:
+                assert rows(old, query) == rows(new, query), (known[-1], query)
+    first_visits.bring(old)
+    assert rows(old, stored) == rows(new, stored)
+    assert known == sorted(known, reverse=True)

@@ -1,5 +1,6 @@
 """What is older than PIXELTALLY_RETENTION_DAYS goes, when the setting says so; what was counted stays."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -21,7 +22,7 @@ PERMANENT = {
     "minute_rows", "settled_minutes", "settled_days", "settled_rules", "terms_set", "retentions", "advertisers",
     "erasures", "forgotten_letters", "forgotten_addresses", "schema_migrations", "segments",
     "reconciliations", "late_minutes", "touched_days", "counted_days", "counted_slices", "counted_months",
-    "counted_visitors", "terms_held",
+    "counted_visitors", "terms_held", "visits_since",
 }  # fmt: skip
 
 
@@ -73,6 +74,7 @@ def kept(ours):
     """{table: the days that it still has rows of}."""
     running = "SELECT 1 FROM system.mutations WHERE database = currentDatabase() AND NOT is_done"
     wait_until(lambda: not rows(ours, running), "ClickHouse has gone over the parts that were there")
+    ours.command("OPTIMIZE TABLE first_visits FINAL")
     found = {}
     for table, day in EXPIRING.items():
         ours.command(f"OPTIMIZE TABLE {table} FINAL")
@@ -117,6 +119,23 @@ def test_a_minute_is_settled_once_and_only_when_its_facts_are_about_to_go(databa
     retention.settle(database, days_ago(200))
     assert rows(database, "SELECT count() FROM settled_minutes") == [(1,)]
     assert rows(database, "SELECT sum(gross), sum(uniques) FROM minutes") == [(8, 6)]
+
+
+def test_first_visits_expire_by_whole_months_and_reach_counts_who_is_left(database):
+    put(database, [1, 8, 15, 22, 29, 50, 80, 500])
+    for days in (0, 400, 60, 30):
+        retention.apply(database, days)
+        left = kept(database)["facts"]
+        months = rows(database, "SELECT DISTINCT month FROM first_visits")
+        oldest = datetime.now(UTC) - timedelta(days=days or 20_000)
+        begins = [datetime(*month.timetuple()[:3], tzinfo=UTC) for (month,) in months]
+        assert begins or days == 30
+        assert all(each - timedelta(days=1) > oldest for each in begins)
+        of_facts = Counter(days_ago(age).date().replace(day=1) for age in left)
+        reached = rows(database, "SELECT start, uniques FROM campaign_reach(period = 'month', tz = 'UTC')")
+        assert {start: uniques for start, uniques in reached if uniques} == {
+            month: 3 * ages for month, ages in of_facts.items()
+        }
 
 
 def agree(ours, campaign, pricing, basis):

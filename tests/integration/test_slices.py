@@ -14,7 +14,7 @@ from processes import wait_until
 
 from dashboards.boards import campaign, invalid, network, pipeline
 from dashboards.macros import expand
-from sinks import retention, slices
+from sinks import first_visits, retention, slices
 from sinks.migrate import migrate
 
 IMAGES = ("impression", "open", "view")
@@ -145,6 +145,29 @@ def test_no_number_changes_whatever_comes_and_whenever_it_is_counted(database, s
             count_now(database)
         else:
             holds(database, hits, advertiser, draw)
+
+
+def test_what_inserts_left_in_parts_is_merged_and_says_the_same(clickhouse):
+    client(clickhouse, "default").command("CREATE DATABASE merging ENGINE = Atomic")
+    ours = client(clickhouse, "merging")
+    migrate(ours)
+    ours.command("SYSTEM STOP MERGES first_visits")
+    draw = random.Random(11)
+    hits = [hit(draw, "merged") for _ in range(60)]
+    for each in hits:
+        insert_into(ours, "facts_in", [each])
+    insert_into(ours, "minute_rows", minute_rows(hits))
+    parts = (
+        "SELECT count() FROM system.parts WHERE database = 'merging' AND table = 'first_visits' AND active"
+        " GROUP BY partition"
+    )
+    assert max(rows(ours, parts)) > (9,)
+    ours.command("SYSTEM START MERGES first_visits")
+    first_visits.merge(ours)
+    assert set(rows(ours, parts)) == {(1,)}
+    for zone in ZONES:
+        names = LEVELS["campaign_reach"]
+        assert reach(ours, "campaign_reach", zone, "merged") == reached(hits, names, zone), zone
 
 
 def test_what_is_at_rest_is_counted_and_read_until_something_comes_late(database):

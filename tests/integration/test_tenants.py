@@ -57,6 +57,11 @@ def data(tmp_path_factory):
             for since, start_s, pricing in (("1970-01-01", 0, "cpm"), ("2026-09-21", TODAY_S, "cpc")):
                 terms = f"'{since}', {start_s}, 'UTC', '{pricing}', 'unique', {first}, 'EUR', 0, NULL, NULL, 1"
                 ours.command(f"INSERT INTO terms_set VALUES ('{advertiser}', 'spring', {terms})")
+            ours.command(
+                f"INSERT INTO terms_set VALUES ('{advertiser}', 'steady', '1970-01-01', 0, 'UTC', 'cpm', 'unique',"
+                f" {first}, 'EUR', 0, NULL, NULL, 1)"
+            )
+            insert_into(ours, "facts_in", [fact(NOW_MS, advertiser=advertiser, campaign="steady", visitor=first)])
             day = f"'{advertiser}', 'spring', '2026-01-01'"
             counts = f"{first}, 2, 3, 4, 5, 6, 7, 8, {{}}, 9"
             ours.command(f"INSERT INTO settled_days VALUES ({day}, '2026-01-01', 0, 'UTC', {counts})")
