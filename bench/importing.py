@@ -51,8 +51,9 @@ def main(lines: int) -> None:
             client = clickhouse_connect.get_client(
                 host="127.0.0.1", port=int(environ["PIXELTALLY_CLICKHOUSE_PORT"]), database="pixeltally"
             )
-            _check(client, log, lines)
+            is_equal = _check(client, log, lines)
             click.echo(f"{'memory of streams':40}{_streams_mb(stack):>8,.0f} MB")
+    sys.exit(0 if is_equal else 1)
 
 
 def write_log(path: Path, lines: int) -> None:
@@ -164,8 +165,8 @@ def _print(lines: int, goaccess_s: float, import_s: float, cpu_s: dict[str, floa
     click.echo(f"{'':32}" + "".join(f"{cost:>12.1f}" for cost in (*each, sum(each))))
 
 
-def _check(client: Client, log: Path, lines: int) -> None:
-    """Say whether what was counted is what the lines say, and what the views take afterwards."""
+def _check(client: Client, log: Path, lines: int) -> bool:
+    """Whether what was counted is what the lines say; says so, and what the views take afterwards."""
     awk = subprocess.run(["/bin/sh", "-c", _AWK, str(log)], capture_output=True, text=True, check=True).stdout
     expected = {day: int(count) for day, count in map(str.split, awk.splitlines())}
     time.sleep(2)  # minutes are told once a second
@@ -189,6 +190,7 @@ def _check(client: Client, log: Path, lines: int) -> None:
         began = time.monotonic()
         client.query(f"SELECT count() FROM (SELECT * FROM {view})")
         click.echo(f"{view:40}{time.monotonic() - began:>8.2f} s")
+    return exact and days == len(rows)
 
 
 if __name__ == "__main__":
