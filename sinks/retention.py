@@ -31,6 +31,23 @@ SETTLE_BEFORE = timedelta(days=7)
 _EVERY_S = 86_400.0
 _AGAIN_S = 600.0
 
+#: Months that begin before `before`, are over and not lost. The last zone's month ends half a day after that of UTC.
+_MONTHS = """
+SELECT DISTINCT arrayJoin([toStartOfMonth(day - 1), toStartOfMonth(day + 1)]) AS month FROM touched_days
+WHERE month < toDate({before:DateTime('UTC')}) AND addMonths(month, 1) < toDate(now('UTC'))
+    AND toDateTime(month, 'UTC') - toIntervalDay(1) >= (SELECT before FROM horizon)
+ORDER BY month
+"""
+
+_SETTLE_MONTH = """
+INSERT INTO settled_days
+SELECT
+    advertiser, campaign, month, day, starts, timezone, uniques, new_uniques, billable_uniques, click_requests,
+    billable_clickers, conversions, reported_conversions, billable_converters, revenue, now64(3)
+FROM campaign_days_between(first = {month:Date}, last = toLastDayOfMonth({month:Date}))
+WHERE NOT settled AND NOT lost
+"""
+
 _DAYS = re.compile(r"toIntervalDay\((\d+)\)")
 _TTL = re.compile(r" TTL (.*?)(?: SETTINGS |$)")
 
@@ -65,14 +82,11 @@ def settle(client: Client, before: datetime) -> None:
         "INSERT INTO settled_minutes SELECT *, now64(3) FROM recounted_minutes WHERE minute < {before:DateTime('UTC')}",
         "INSERT INTO settled_rules SELECT DISTINCT advertiser, campaign, toStartOfMonth(ts) AS month, rules_version"
         " FROM facts WHERE month < {before:DateTime('UTC')}",
-        "INSERT INTO settled_days SELECT advertiser, campaign, month, day, starts, timezone, uniques, new_uniques,"
-        " billable_uniques, click_requests, billable_clickers, conversions, reported_conversions, billable_converters,"
-        " revenue, now64(3) FROM campaign_days"
-        " WHERE NOT settled AND NOT lost AND month < toDate({before:DateTime('UTC')})"
-        # The last zone's month ends half a day after that of UTC.
-        " AND addMonths(month, 1) < toDate(now('UTC'))",
     ):
         client.command(statement, parameters={"before": before})
+    # One after the other: a month's visitors may be many.
+    for (month,) in client.query(_MONTHS, parameters={"before": before}).result_rows:
+        client.command(_SETTLE_MONTH, parameters={"month": month})
 
 
 def _note(client: Client, days: int) -> None:

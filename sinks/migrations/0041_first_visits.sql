@@ -71,24 +71,22 @@ SELECT DISTINCT advertiser, campaign, arrayJoin([toStartOfMonth(since - 2), toSt
 FROM terms_held
 WHERE since > '1970-01-02';
 
--- Months of campaigns that are whole and steady: the same terms hold from begin to end. These are at which of the 104
--- quarter hours of `first_visits` (0 to 104).
-CREATE VIEW IF NOT EXISTS steady_months AS
+-- At which of the 104 quarter hours of `first_visits` (0 to 104) campaigns' months begin and end, by the terms that
+-- hold. Where none do, it is by UTC: 56.
+CREATE VIEW IF NOT EXISTS month_edges AS
 WITH
-    (SELECT day FROM visits_known) AS known,
     (SELECT groupUniqArrayArray([toStartOfMonth(day - 1), toStartOfMonth(day + 1)]) FROM touched_days) AS months,
     day -> arrayFirstIndex
     (
         place -> formatDateTime(toDateTime(day, 'UTC') - 50400 + 900 * place, '%F', timezone) >= toString(day),
         range(105)
     ) - 1 AS place_of
-SELECT advertiser, campaign, month, begins, ends
+SELECT advertiser, campaign, month, timezone, begins, ends
 FROM
 (
     SELECT advertiser, campaign, arrayJoin(months) AS month, argMax(timezone, starts) AS timezone
     FROM terms_held FINAL
-    WHERE starts <= toDateTime(month, 'UTC') AND month > known
-        AND (advertiser, campaign, month) NOT IN months_of_change
+    WHERE starts <= toDateTime(month, 'UTC')
     GROUP BY advertiser, campaign, month
 ) AS held
 INNER JOIN
@@ -189,39 +187,41 @@ LEFT JOIN
 ) AS sets USING (start, advertiser)
 WHERE throwIf({period:String} NOT IN ('day', 'week', 'month'), 'period is day, week or month') = 0;
 
--- Visitors of campaigns that pay for each once a month, how many by the quarter hour of their first visit in it: of
--- months that are whole and steady.
+-- Visitors of campaigns' months, how many by the quarter hour of their first visit in it: of months that are whole and
+-- in which the same terms hold from begin to end. `paid`: only of campaigns that pay for each visitor once a month.
 CREATE OR REPLACE VIEW newcomers_between AS
 WITH
     bits -> bitCount(bitXor(bits, bits - 1)) - 1 AS lowest,
-    bitShiftRight(early, begins) AS early_then,
-    bitAnd(late, bitShiftLeft(toUInt128(1), ends) - 1) AS late_then
+    bitShiftRight(early, if(timezone = '', 56, begins) AS begin) AS early_then,
+    bitAnd(late, bitShiftLeft(toUInt128(1), if(timezone = '', 56, ends)) - 1) AS late_then
 SELECT
     advertiser, campaign,
     toDateTime(if(early_then = 0 AND inside = 65535, addMonths(month, 1), month), 'UTC') - 50400
-        + 900 * multiIf(early_then != 0, begins + lowest(early_then), inside != 65535, inside, lowest(late_then)) AS at,
+        + 900 * multiIf(early_then != 0, begin + lowest(early_then), inside != 65535, inside, lowest(late_then)) AS at,
     sum(visits.visitors) AS visitors
 FROM
 (
     SELECT advertiser, campaign, month, early, inside, late, count() AS visitors
     FROM first_visits FINAL
-    WHERE month >= toStartOfMonth({first:Date}) AND month <= {last:Date}
-        AND (advertiser, campaign) IN
-            (SELECT advertiser, campaign FROM terms_held WHERE pricing = 'cpm' AND basis = 'unique')
+    WHERE month >= toStartOfMonth({first:Date}) AND month <= {last:Date} AND month > (SELECT day FROM visits_known)
+        AND (advertiser, campaign, month) NOT IN months_of_change
+        AND (NOT {paid:Bool} OR (advertiser, campaign) IN
+            (SELECT advertiser, campaign FROM terms_held WHERE pricing = 'cpm' AND basis = 'unique'))
     GROUP BY advertiser, campaign, month, early, inside, late
 ) AS visits
-INNER JOIN steady_months USING (advertiser, campaign, month)
+LEFT ANY JOIN month_edges USING (advertiser, campaign, month)
 WHERE early_then != 0 OR inside != 65535 OR late_then != 0
 GROUP BY advertiser, campaign, at
 SETTINGS do_not_merge_across_partitions_select_final = 1, optimize_move_to_prewhere_if_final = 1;
 
--- As in 0037_days_planned_once.sql, but who is paid for comes from `newcomers_between` where that has it: no set of a
--- month's visitors has to be made.
+-- As in 0037_days_planned_once.sql, but who is new in a month comes from `newcomers_between` where that has it: no set
+-- of all the month's visitors has to be made then.
 CREATE OR REPLACE VIEW days_of_campaigns AS
 WITH
     toDateTime(greatest(toStartOfMonth({first:Date}), toDate('1970-01-02')) - 1, 'UTC') AS low,
     toDateTime({last:Date} + 2, 'UTC') AS high,
-    toDateTime(addMonths(toStartOfMonth((SELECT day FROM visits_known)), 1) + 1, 'UTC') AS known_from,
+    (SELECT day FROM visits_known) AS known,
+    toDateTime(addMonths(toStartOfMonth(known), 1) + 1, 'UTC') AS known_from,
     arrayReduce('uniqExactState', emptyArrayUInt64()) AS nobody,
     map()::Map(LowCardinality(String), UInt64) AS no_reasons,
     map()::Map(LowCardinality(String), Decimal(38, 4)) AS no_revenue
@@ -239,9 +239,9 @@ FROM
 (
     SELECT
         advertiser, campaign, month, day, starts, timezone, gross, valid, duplicates, invalid, reasons, clicks,
-        if(is_settled, 0, finalizeAggregation(seen)) AS uniques,
-        if(is_settled, 0, toUInt64(so_far - lagInFrame(so_far, 1, 0) OVER days)) AS new_uniques,
-        if(is_settled, 0, toUInt64(newcomers + paid_so_far - lagInFrame(paid_so_far, 1, 0) OVER days))
+        if(is_settled, 0, uniques) AS uniques,
+        if(is_settled, 0, toUInt64(newcomers + so_far - lagInFrame(so_far, 1, 0) OVER days)) AS new_uniques,
+        if(is_settled, 0, toUInt64(paid_newcomers + paid_so_far - lagInFrame(paid_so_far, 1, 0) OVER days))
             AS billable_uniques,
         if(is_settled, 0, click_requests) AS click_requests,
         if(is_settled, 0, toUInt64(clickers_so_far - lagInFrame(clickers_so_far, 1, 0) OVER days)) AS billable_clickers,
@@ -268,15 +268,17 @@ FROM
                 sum(counts.click_requests) AS click_requests, sum(counts.conversions) AS conversions,
                 sum(counts.reported_conversions) AS reported_conversions, sumMap(counts.revenue) AS revenue,
                 max(of = 'requests') AS has_requests,
-                uniqExactMergeStateIf(visitors, of = 'visitors' AND NOT {paid:Bool}) AS seen,
+                uniqExactMergeIf(visitors, of = 'visitors' AND NOT {paid:Bool}) AS uniques,
                 uniqExactMergeStateIf
                 (
                     visitors,
-                    of = 'visitors' AND pricing = 'cpm' AND basis = 'unique'
-                        AND (NOT {paid:Bool} OR (advertiser, campaign, month) NOT IN
-                            (SELECT advertiser, campaign, month FROM steady_months))
-                ) AS paid,
-                sumIf(counts.newcomers, pricing = 'cpm' AND basis = 'unique') AS newcomers,
+                    of = 'visitors' AND NOT {paid:Bool}
+                        AND (month <= known OR (advertiser, campaign, month) IN months_of_change AS is_united)
+                ) AS seen,
+                uniqExactMergeStateIf(visitors, of = 'visitors' AND pricing = 'cpm' AND basis = 'unique' AND is_united)
+                    AS paid,
+                sum(counts.newcomers) AS newcomers,
+                sumIf(counts.newcomers, pricing = 'cpm' AND basis = 'unique') AS paid_newcomers,
                 uniqExactMergeStateIf(visitors, of = 'actions' AND pricing = 'cpc' AND basis = 'unique') AS clickers,
                 uniqExactMergeStateIf(visitors, of = 'orders' AND pricing = 'cpa' AND basis = 'unique') AS converters
             FROM
@@ -297,9 +299,9 @@ FROM
                 WHERE slice >= low AND slice < high
                     AND
                     (
-                        NOT {paid:Bool}
-                        OR (advertiser, campaign) IN
-                            (SELECT advertiser, campaign FROM terms_held WHERE pricing = 'cpm' AND basis = 'unique')
+                        NOT {paid:Bool} AND slice >= toDateTime(greatest({first:Date}, toDate('1970-01-02')) - 1, 'UTC')
+                        OR (NOT {paid:Bool} OR (advertiser, campaign) IN
+                            (SELECT advertiser, campaign FROM terms_held WHERE pricing = 'cpm' AND basis = 'unique'))
                             AND
                             (
                                 slice < known_from
@@ -310,8 +312,7 @@ FROM
                 SELECT
                     'newcomers', at, advertiser, campaign, 0, 0, 0, 0, no_reasons, 0, 0, 0, 0, no_revenue, nobody,
                     visitors
-                FROM ${database}.newcomers_between(first = {first:Date}, last = {last:Date})
-                WHERE {paid:Bool}
+                FROM ${database}.newcomers_between(first = {first:Date}, last = {last:Date}, paid = {paid:Bool})
                 UNION ALL
                 SELECT
                     'actions', toStartOfFifteenMinutes(ts)::DateTime('UTC') AS slice, advertiser, campaign,
