@@ -46,6 +46,7 @@ class Head(msgspec.Struct):
     told_offset: int = -1  #: the rows of messages up to this one have been told
     told_watermark: int = 0  #: the watermark at that message
     corrections: int = 0  #: how many of the message's facts, the last, are of earlier messages
+    ahead: bool = False  #: these are all it holds, and some of the next message's: more than that may hold
     base: int = 0  #: what versions of facts have over offsets: in a partition that others' visitors moved to
     partitions: int = 0  #: how many the topic had
     grown_from: int = 0  #: how many it had before; 0: as many

@@ -1,7 +1,8 @@
 """Takes a partition's count up again from its own facts.
 
 The facts topic is the streams tier's changelog: each message of hits has one message of facts, in the same
-partition, and the tally's head rides on it. So there is no other state to keep, and none that could disagree.
+partition, and the tally's head rides on it. So there is no other state to keep, and none that could disagree. Where
+what the message corrects is more than one holds, the rest goes before it, in messages with the head of before.
 """
 
 import logging
@@ -124,8 +125,9 @@ class _Restoring:
         _, end = self._reader.bounds(topics.HITS, partition)
         for message in self._reader.hits(partition, tally.head.offset + 1, end):
             [(batch, _)] = parse(self._enricher, [message])
-            facts = tally.apply(batch).facts
-            yield deepcopy(tally.head), facts  # which goes on being changed
+            applied = tally.apply(batch)
+            yield from applied.ahead
+            yield deepcopy(tally.head), applied.facts  # which goes on being changed
 
     def _recall(self, tally: Tally, partition: int, end: int) -> int | None:
         """Recall facts as long as they follow one another; the facts' offset from which on they don't.

@@ -4,11 +4,13 @@ A tally is a function of the messages applied to it, in order, and of nothing el
 may therefore be given out again, by this or another worker, and says the same.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
+from pixeltally import packed
 from pixeltally.compiled import Array, compiled
 from pixeltally.hit import VALID, Fact, Hit, Minute
 from streams import columns, redelivery, sign, timing
@@ -33,6 +35,7 @@ from streams.window import AHEAD_MS, MINUTE_MS, Windows
 class Applied(NamedTuple):
     """What came of a message."""
 
+    ahead: list[tuple[Head, bytes]]  #: corrections that don't fit into its message of facts: messages that go before it
     facts: bytes  #: as lines
     hits: int  #: how many there were, what was shipped twice apart
     duplicates: int
@@ -96,20 +99,27 @@ class Tally:
             self._attribute(correction.fact, correction.first, batch.offset)
         late = self._windows.add(hits, verdicts, duplicates, leaders, batch.arrived)
         self._recount(hits, late, batch.offset)
+        *others, last = packed.parts([correction.line for correction in corrections]) if corrections else [[]]
+        ahead = [(self._ahead(part, batch.arrived), b"\n".join(part)) for part in others]
         head = self.head
+        head.ahead = False
         head.watermark = max(head.watermark, _newest(hits.times, batch.arrived))
-        head.offset, head.arrived, head.corrections = batch.offset, batch.arrived, len(corrections)
+        head.offset, head.arrived, head.corrections = batch.offset, batch.arrived, len(last)
         head.nodes = nodes if self._has_said_nodes and not turned else dict(self._nodes)
         self._has_said_nodes = True
         self._windows.close(head.watermark, batch.offset)
         lines = [told.text] if len(hits) else []
-        lines += [correction.line for correction in corrections]
-        return Applied(b"\n".join(lines), len(hits), int(np.count_nonzero(duplicates)), len(late))
+        lines += last
+        return Applied(ahead, b"\n".join(lines), len(hits), int(np.count_nonzero(duplicates)), len(late))
 
     def recall(self, head: Head, value: bytes) -> None:
         """Take up the count from one message of facts; from all since `memory_start_ms`, in order."""
-        if head.offset <= self._recalled:
+        if head.offset < self._recalled + (not head.ahead):
             return  # a worker that had lost the partition said again what its successor had said
+        if head.ahead:
+            self._turn(head.arrived)
+            self._recall_corrections(parse_facts(value), head.offset + 1)
+            return
         self._recalled, self._has_said_nodes = head.offset, True
         if head.offset > self.head.offset:
             self.head = head
@@ -117,7 +127,7 @@ class Tally:
         self._nodes.update(head.nodes)
         lines = parse_facts(value)
         count = len(lines) - head.corrections
-        self._recall_corrections(lines.part(count, len(lines)), head)
+        self._recall_corrections(lines.part(count, len(lines)), head.offset)
         self._recall_facts(lines.part(0, count), head)
         self._windows.close(head.watermark, head.offset)
 
@@ -128,13 +138,14 @@ class Tally:
         behind it are lines of a node's that went here.
         """
         self._turn(head.arrived)
-        self._seen_elsewhere.update(head.nodes)
+        if not head.ahead:
+            self._seen_elsewhere.update(head.nodes)
         lines = parse_facts(value)
         count = len(lines) - head.corrections
         facts, corrections = (part.kept(moved(part)) for part in (lines.part(0, count), lines.part(count, len(lines))))
         if len(facts):
             self._nodes.update(self._seen_elsewhere)
-        self._recall_corrections(corrections, head, counted=False)
+        self._recall_corrections(corrections, head.offset, counted=False)
         self._recall_facts(facts, head, counted=False)
         self._windows.close(head.watermark, -1)
 
@@ -191,7 +202,11 @@ class Tally:
         if head.offset > self._told_offset:
             self._recount(hits, late, head.offset)
 
-    def _recall_corrections(self, lines: Lines, head: Head, counted: bool = True) -> None:
+    def _ahead(self, corrections: Sequence[bytes], arrived_ms: int) -> Head:
+        """The head of a message of corrections that goes before that of the message which is being applied."""
+        return msgspec.structs.replace(self.head, arrived=arrived_ms, corrections=len(corrections), ahead=True)
+
+    def _recall_corrections(self, lines: Lines, offset: int, counted: bool = True) -> None:
         if not len(lines):
             return
         units = np.array([self._registry.known(unit_of(fact)) for fact in lines.actions.values()])
@@ -199,7 +214,7 @@ class Tally:
         for index, fact in hits.actions.items():
             first = self._attribution.recall_correction(hits, index, lines.line(index))
             if counted:
-                self._attribute(fact, first, head.offset)
+                self._attribute(fact, first, offset)
 
     def _attribute(self, fact: Hit, first: bool, offset: int) -> None:
         """Have the minute of a corrected click count it as attributed."""

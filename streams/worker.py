@@ -184,6 +184,8 @@ class Worker:
         with timed("send"):
             headers = [(HEAD, msgspec.json.encode(tally.head)), (COUNTED_BY, self._counted_by)]
             headers += [(RESTORED, message.restored)] if message.restored else []
+            for head, corrections in applied.ahead:
+                self._outlet.send(topics.FACTS, partition, corrections, [(HEAD, msgspec.json.encode(head))])
             self._outlet.send(topics.FACTS, partition, applied.facts, headers)
             if dead:
                 log.warning("%d lines can't be read as hits; they are in %s", len(dead), topics.DEAD)

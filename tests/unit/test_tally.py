@@ -12,6 +12,7 @@ import recount
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pixeltally import packed
 from pixeltally.errors import Refused
 from pixeltally.hit import Fact
 from pixeltally.partition import key, partitions
@@ -34,6 +35,14 @@ ID = str(uuid.UUID(int=7))
 START = 1_700_000_000_000 // RULES.memory_ms * RULES.memory_ms
 
 facts_of = msgspec.json.Decoder(Fact).decode_lines
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_messages():
+    """More than one correction doesn't fit into a message."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed, "MESSAGE_BYTES", 500)
+        yield
 
 
 @st.composite
@@ -94,13 +103,20 @@ class Log:
                 tally.recall(decoded(head), value)
         return tally
 
-    def apply(self, tally, offset, message):
+    def count(self):
+        """How many messages have been counted in."""
+        return sum(not decoded(head).ahead for head, _ in self.facts)
+
+    def apply(self, tally, offset, message, cut_short=False):
+        """Count a message in; where the worker is killed while it sends, all but the last of what it says is there."""
         arrived, hits = message
         value = b"\n".join(json.dumps(hit).encode() for hit in hits)
         [(batch, dead)] = parse(ENRICHER, [Message(self.partition, offset, arrived, value)])
         assert not dead
-        facts = tally.apply(batch).facts
-        self.facts.append((msgspec.json.encode(tally.head), facts))
+        applied = tally.apply(batch)
+        self.facts += [(msgspec.json.encode(head), corrections) for head, corrections in applied.ahead]
+        if not cut_short:
+            self.facts.append((msgspec.json.encode(tally.head), applied.facts))
 
     def tell(self, tally):
         for row in tally.tell():
@@ -123,19 +139,55 @@ def test_counts_equal_the_recount_through_crashes_and_two_workers_at_once(messag
     log = Log()
     tally, stale = log.restore(), None
     for offset, message in enumerate(messages):
-        event = data.draw(st.sampled_from(["go", "go", "tell", "crash", "lose"]))
+        event = data.draw(st.sampled_from(["go", "go", "tell", "crash", "lose", "cut short"]))
         if event == "tell":
             log.tell(tally)
         elif event == "crash":
             tally = log.restore()
         elif event == "lose":
             stale, tally = tally, log.restore()
+        elif event == "cut short":
+            log.apply(tally, offset, message, cut_short=True)
+            tally = log.restore()
         log.apply(tally, offset, message)
         if stale is not None and stale.head.offset == offset - 1 and data.draw(st.booleans()):
             log.apply(stale, offset, message)
             log.tell(stale)
     log.tell(log.restore())
     log.tell(tally)
+    check([log], messages, RULES)
+
+
+@pytest.mark.parametrize("cut_short", [False, True])
+@pytest.mark.parametrize("told", [(), (0,), (0, 1, 2)])
+@pytest.mark.parametrize("later_ms", [200_020, 290_000])
+def test_corrections_that_take_several_messages_are_taken_up(cut_short, told, later_ms):
+    """Also where the clicks' minutes have been closed and told."""
+
+    def hit(seq, kind, ts, node="a"):
+        id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{node}{seq}"))
+        unit = {"advertiser": "acme", "campaign": "spring", "creative": "banner", "visitor": 1, "user_agent": ""}
+        return unit | {"id": id, "ts": ts, "kind": kind, "node": node, "seq": seq}
+
+    now = START + RULES.memory_ms // 2
+    clicks = [hit(seq, "click", now + 61_000 * seq) for seq in range(4)]
+    messages = [
+        (now + 200_000, clicks),
+        (now + later_ms, [hit(0, "impression", now - 1000, "b")]),
+        (now + later_ms + 40, [hit(1, "impression", now - 500, "b"), hit(2, "click", now + later_ms, "b")]),
+    ]
+    log = Log()
+    tally = log.restore()
+    for offset, message in enumerate(messages):
+        if cut_short:
+            log.apply(tally, offset, message, cut_short=True)
+            tally = log.restore()
+        log.apply(tally, offset, message)
+        if offset in told:
+            log.tell(tally)
+    log.tell(log.restore())
+    assert log.count() == 3
+    assert len(log.facts) >= 3 + 2 * 3, "corrections, a message each"
     check([log], messages, RULES)
 
 
@@ -264,7 +316,7 @@ def test_counts_equal_the_recount_where_visitors_move_to_more_partitions(before,
         came.append((arrived, here))
         if log not in tallies or data.draw(st.integers(0, 3)) == 0:
             tallies[log] = logs[0].restore() if log == 0 else grown(logs[log], logs[0], began[log])
-        logs[log].apply(tallies[log], len(logs[log].facts), (arrived, here))
+        logs[log].apply(tallies[log], logs[log].count(), (arrived, here))
         if data.draw(st.booleans()):
             logs[log].tell(tallies[log])
     for partition, tally in tallies.items():
@@ -282,7 +334,7 @@ def test_counts_equal_the_recount_over_one_to_eight_partitions(messages, count, 
         log, offset, message = logs[partition], offsets[partition], (arrived, hits)
         offsets[partition] += 1
         came.append(message)
-        event = data.draw(st.sampled_from(["go", "go", "tell", "crash", "lose", "rebalance"]))
+        event = data.draw(st.sampled_from(["go", "go", "tell", "crash", "lose", "rebalance", "cut short"]))
         if event == "tell":
             log.tell(tallies[partition])
         elif event == "crash":
@@ -291,6 +343,9 @@ def test_counts_equal_the_recount_over_one_to_eight_partitions(messages, count, 
             stale[partition], tallies[partition] = tallies[partition], log.restore()
         elif event == "rebalance":
             tallies = [each.restore() for each in logs]
+        elif event == "cut short":
+            log.apply(tallies[partition], offset, message, cut_short=True)
+            tallies[partition] = log.restore()
         log.apply(tallies[partition], offset, message)
         last = stale[partition]
         if last is not None and last.head.offset == offset - 1 and data.draw(st.booleans()):
