@@ -1,15 +1,19 @@
 """What must hold before a part is started: its port is free, its folder can be written."""
 
+import errno
 import os
 import shutil
 import socket
 import tempfile
+import time
 from pathlib import Path
 
 from pixeltally.errors import Refused
 
 #: Below this much free space nothing is started: a log that can't grow loses hits.
 MIN_FREE_BYTES = 200 * 1024 * 1024
+
+_MOMENT_S = 3.0
 
 
 def free_port(host: str) -> int:
@@ -19,15 +23,26 @@ def free_port(host: str) -> int:
 
 
 def require_port(host: str, port: int, variable: str) -> None:
-    """Refuse if `port` can't be bound; `variable` is the setting that chooses another."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    """Refuse if `port` can't be bound; `variable` is the setting that chooses another.
+
+    What was killed a moment ago may hold it for another one.
+    """
+    until = time.monotonic() + _MOMENT_S
+    while (error := _why_not(host, port)) is not None:
+        if error.errno != errno.EADDRINUSE or time.monotonic() > until:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise Refused(
+                f"port {port} on {host} can't be used ({reason}): stop what holds it, or set {variable} to a free one."
+            )
+        time.sleep(0.1)
+
+
+def _why_not(host: str, port: int) -> OSError | None:
     try:
-        socket.create_server((host, port), family=family).close()
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise Refused(
-            f"port {port} on {host} can't be used ({reason}): stop what holds it, or set {variable} to a free one."
-        ) from None
+        return error
+    return None
 
 
 def require_folder(path: Path) -> None:
