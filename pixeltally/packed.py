@@ -18,15 +18,14 @@ def values(rows: Sequence[msgspec.Struct]) -> Iterator[bytes]:
 
 
 def parts(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """The lines in their order, in parts that messages may hold; one that is larger is a part of its own."""
+    """The lines in their order, in parts that messages may hold, one at least; a line that is larger has its own."""
     start = size = 0
     for index, line in enumerate(lines):
         if index > start and size + len(line) > MESSAGE_BYTES:
             yield lines[start:index]
             start, size = index, 0
         size += len(line) + 1
-    if lines:
-        yield lines[start:]
+    yield lines[start:]
 
 
 def _fitting(rows: Sequence[msgspec.Struct]) -> Iterator[bytes]:

@@ -51,6 +51,11 @@ class Head(msgspec.Struct):
     partitions: int = 0  #: how many the topic had
     grown_from: int = 0  #: how many it had before; 0: as many
 
+    @property
+    def message(self) -> int:
+        """The offset of the message of hits that what the head rides on came of."""
+        return self.offset + self.ahead
+
     def memory_start_ms(self, rules: Rules) -> int:
         """No fact that the broker took before this matters to the messages that follow."""
         remembered = (self.arrived // rules.memory_ms - 1) * rules.memory_ms

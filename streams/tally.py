@@ -99,7 +99,7 @@ class Tally:
             self._attribute(correction.fact, correction.first, batch.offset)
         late = self._windows.add(hits, verdicts, duplicates, leaders, batch.arrived)
         self._recount(hits, late, batch.offset)
-        *others, last = packed.parts([correction.line for correction in corrections]) if corrections else [[]]
+        *others, last = packed.parts([correction.line for correction in corrections])
         ahead = [(self._ahead(part, batch.arrived), b"\n".join(part)) for part in others]
         head = self.head
         head.ahead = False
@@ -114,20 +114,19 @@ class Tally:
 
     def recall(self, head: Head, value: bytes) -> None:
         """Take up the count from one message of facts; from all since `memory_start_ms`, in order."""
-        if head.offset < self._recalled + (not head.ahead):
+        if head.message <= self._recalled:
             return  # a worker that had lost the partition said again what its successor had said
+        self._turn(head.arrived)
+        lines = parse_facts(value)
         if head.ahead:
-            self._turn(head.arrived)
-            self._recall_corrections(parse_facts(value), head.offset + 1)
+            self._recall_corrections(lines, head)
             return
         self._recalled, self._has_said_nodes = head.offset, True
         if head.offset > self.head.offset:
             self.head = head
-        self._turn(head.arrived)
         self._nodes.update(head.nodes)
-        lines = parse_facts(value)
         count = len(lines) - head.corrections
-        self._recall_corrections(lines.part(count, len(lines)), head.offset)
+        self._recall_corrections(lines.part(count, len(lines)), head)
         self._recall_facts(lines.part(0, count), head)
         self._windows.close(head.watermark, head.offset)
 
@@ -138,14 +137,13 @@ class Tally:
         behind it are lines of a node's that went here.
         """
         self._turn(head.arrived)
-        if not head.ahead:
-            self._seen_elsewhere.update(head.nodes)
+        self._seen_elsewhere.update(head.nodes)
         lines = parse_facts(value)
         count = len(lines) - head.corrections
         facts, corrections = (part.kept(moved(part)) for part in (lines.part(0, count), lines.part(count, len(lines))))
         if len(facts):
             self._nodes.update(self._seen_elsewhere)
-        self._recall_corrections(corrections, head.offset, counted=False)
+        self._recall_corrections(corrections, head, counted=False)
         self._recall_facts(facts, head, counted=False)
         self._windows.close(head.watermark, -1)
 
@@ -204,9 +202,11 @@ class Tally:
 
     def _ahead(self, corrections: Sequence[bytes], arrived_ms: int) -> Head:
         """The head of a message of corrections that goes before that of the message which is being applied."""
-        return msgspec.structs.replace(self.head, arrived=arrived_ms, corrections=len(corrections), ahead=True)
+        return msgspec.structs.replace(
+            self.head, arrived=arrived_ms, nodes={}, corrections=len(corrections), ahead=True
+        )
 
-    def _recall_corrections(self, lines: Lines, offset: int, counted: bool = True) -> None:
+    def _recall_corrections(self, lines: Lines, head: Head, counted: bool = True) -> None:
         if not len(lines):
             return
         units = np.array([self._registry.known(unit_of(fact)) for fact in lines.actions.values()])
@@ -214,7 +214,7 @@ class Tally:
         for index, fact in hits.actions.items():
             first = self._attribution.recall_correction(hits, index, lines.line(index))
             if counted:
-                self._attribute(fact, first, offset)
+                self._attribute(fact, first, head.message)
 
     def _attribute(self, fact: Hit, first: bool, offset: int) -> None:
         """Have the minute of a corrected click count it as attributed."""
