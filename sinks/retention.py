@@ -33,7 +33,7 @@ _AGAIN_S = 600.0
 
 #: Months that begin before `before`, are over and not lost. The last zone's month ends half a day after that of UTC.
 _MONTHS = """
-SELECT DISTINCT arrayJoin([toStartOfMonth(day - 1), toStartOfMonth(day + 1)]) AS month FROM touched_days
+SELECT month FROM months
 WHERE month < toDate({before:DateTime('UTC')}) AND addMonths(month, 1) < toDate(now('UTC'))
     AND toDateTime(month, 'UTC') - toIntervalDay(1) >= (SELECT before FROM horizon)
 ORDER BY month

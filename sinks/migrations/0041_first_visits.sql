@@ -75,7 +75,7 @@ WHERE since > '1970-01-02';
 -- hold. Where none do, it is by UTC: 56.
 CREATE VIEW IF NOT EXISTS month_edges AS
 WITH
-    (SELECT groupUniqArrayArray([toStartOfMonth(day - 1), toStartOfMonth(day + 1)]) FROM touched_days) AS months,
+    (SELECT groupArray(month) FROM months) AS months,
     day -> arrayFirstIndex
     (
         place -> formatDateTime(toDateTime(day, 'UTC') - 50400 + 900 * place, '%F', timezone) >= toString(day),
