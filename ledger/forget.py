@@ -22,16 +22,8 @@ from pixeltally.settings import Settings
 
 COLUMNS = ("advertiser", "campaign", "month", "hits")
 
-#: ClickHouse searches for so many numbers at a time.
-_NEEDLES = 200
 _POLL_S = 0.05
 _UNLOGGED = {"log_queries": 0}
-
-#: The visitors in a set of reach_sets: it is written as its size and 8 bytes for each.
-_MEMBERS = """
-arrayMap(each -> reinterpretAsUInt64(unhex(each)),
-    extractAll(right(hex(visitors), 16 * finalizeAggregation(visitors)), '.{16}'))
-"""
 
 
 class Person(NamedTuple):
@@ -80,7 +72,7 @@ def forget(client: Client, person: Person, advertiser: str = "") -> Erased:
     work = _Work(client, advertiser)
     work.remember(person)
     erased = Erased(work.count(person.kind))
-    work.take_out_of_sets(len(person.visitors))
+    work.take_out_of_sets()
     work.rewrite_facts()
     erased.on_lists = work.rewrite_lists()
     erased.letters = work.delete_letters(person.is_named_in)
@@ -123,19 +115,14 @@ class _Work:
         )  # fmt: skip
         return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
 
-    def take_out_of_sets(self, visitors: int) -> None:
+    def take_out_of_sets(self) -> None:
         """Take the visitors out of reach's sets; `rewrite_facts` puts their stand-ins in."""
-        for start in range(0, visitors, _NEEDLES):
-            chosen = f"{self._visitors} ORDER BY visitor LIMIT {_NEEDLES} OFFSET {start}"
-            gone = f"(SELECT groupArray(visitor) FROM ({chosen}))"
-            bytes_of = f"(SELECT groupArray(CAST(reinterpretAsFixedString(visitor), 'String')) FROM ({chosen}))"
-            self._mutate(
-                "reach_sets",
-                "UPDATE visitors ="
-                f" arrayReduce('uniqExactState', arrayFilter(each -> NOT has({gone}, each), {_MEMBERS}))"
-                f" WHERE {self._ours} AND slice <= {self._until_sql}"
-                f" AND multiSearchAny(CAST(visitors, 'String'), {bytes_of})",
-            )
+        gone = f"(SELECT groupArray(visitor) FROM ({self._visitors}))"
+        self._mutate(
+            "visitor_sets",
+            f"UPDATE visitors = arrayExcept(visitors, {gone})"
+            f" WHERE {self._ours} AND slice <= {self._until_sql} AND hasAny(visitors, {gone})",
+        )
 
     def rewrite_facts(self) -> None:
         """Insert the facts again, which stores them as nobody's, then delete what still is the person's."""

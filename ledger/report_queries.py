@@ -36,7 +36,7 @@ def queries(by: str, per: str, campaign: str) -> Iterator[str]:
         " sum(c.invalid) AS invalid, sumMap(c.reasons) AS reasons, sum(c.clicks) AS clicks,"
         f" groupUniqArray(timezone) AS timezones FROM ledger_slices AS c WHERE {near} {group}"
     )
-    yield f"SELECT {key}, uniqExactMerge(visitors) AS uniques FROM reach_slices WHERE {near} {group}"
+    yield f"SELECT {key}, uniqExactArray(visitors) AS uniques FROM reach_slices WHERE {near} {group}"
     if per == "campaign":
         yield from _of_campaigns(
             key, f"{where} AND month BETWEEN toStartOfMonth({{first:Date}}) AND {{last:Date}}", group

@@ -17,7 +17,7 @@ log = logging.getLogger("retention")
 EXPIRING = {
     "facts": "toDateTime(ts)",
     "rerates": "toDateTime(ts)",
-    "reach_sets": "slice",
+    "visitor_sets": "slice",
     # All of a month with the oldest visit that there may be in it.
     "first_visits": "toDateTime(month - 1)",
     "sent_list": "toDateTime(imported_at)",

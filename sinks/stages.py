@@ -116,8 +116,8 @@ GROUP BY minute, folded_advertiser, folded_campaign, folded_creative, folded_pla
 _NOT_ERASED = "NOT IN (SELECT toStartOfFifteenMinutes(at)::DateTime('UTC') FROM erasures)"
 
 REACH = f"""
-SELECT toUnixTimestamp(slice), {_UNIT}, uniqExactMerge(visitors)
-FROM reach_sets WHERE {_within("slice")} AND slice {_NOT_ERASED} GROUP BY slice, {_UNIT}
+SELECT toUnixTimestamp(slice), {_UNIT}, uniqExactArray(visitors)
+FROM slice_visitors WHERE {_within("slice")} AND slice {_NOT_ERASED} GROUP BY slice, {_UNIT}
 """
 
 FACTS_AS_REACH = f"""

@@ -155,7 +155,7 @@ def expect_differences(stack: Running) -> None:
     assert {("hits", "in Kafka", "facts"), ("requests", "spooled", "hits and dead letters")} <= differences()
     change(ours, "minute_rows", "UPDATE gross = gross + 1 WHERE NOT late")
     assert ("gross", "windows", "facts") in differences()
-    change(ours, "reach_sets", "DELETE WHERE creative = 'video'")
+    change(ours, "visitor_sets", "DELETE WHERE creative = 'video'")
     assert ("uniques", "reach", "facts") in differences()
 
 

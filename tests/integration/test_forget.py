@@ -141,10 +141,7 @@ TOTALS = [
 #: As exact as bytes: facts, without what ClickHouse merges when it likes.
 FACTS = "SELECT * FROM facts FINAL ORDER BY id"
 #: Who is in reach's sets.
-IN_SETS = (
-    "SELECT DISTINCT reinterpretAsUInt64(unhex(arrayJoin("
-    "extractAll(right(hex(visitors), 16 * finalizeAggregation(visitors)), '.{16}')))) FROM reach_sets"
-)
+IN_SETS = "SELECT DISTINCT arrayJoin(visitors) FROM visitor_sets"
 
 
 def leftovers(ours, text, visitor):
@@ -163,7 +160,7 @@ def leftovers(ours, text, visitor):
         texts += ["visitor = " + str(visitor)] if ("visitor",) in columns else []
         if rows(ours, f"SELECT 1 FROM {table} WHERE {' OR '.join(texts)} LIMIT 1"):
             found.append(table)
-    return found + (["reach_sets"] if (visitor,) in rows(ours, IN_SETS) else [])
+    return found + (["visitor_sets"] if (visitor,) in rows(ours, IN_SETS) else [])
 
 
 @pytest.mark.parametrize(
@@ -188,7 +185,7 @@ def test_nothing_names_them_and_every_total_stays_and_replay_changes_nothing(dat
     paid_once = "SELECT sum(billable_uniques), sum(billable_clickers), sum(billable_converters) FROM campaign_days"
     assert min(rows(database, paid_once)[0]) > 3
     before = [rows(database, query) for query in TOTALS]
-    assert set(leftovers(database, text, number(visitor))) >= {"facts", "reach_sets"}
+    assert set(leftovers(database, text, number(visitor))) >= {"facts", "visitor_sets"}
 
     erased = forget(database, **who)
 
@@ -289,7 +286,7 @@ def test_one_advertisers_subscriber_is_not_anothers(database):
     assert rows(
         database, "SELECT advertiser, count() FROM facts FINAL WHERE subscriber = '17' GROUP BY advertiser"
     ) == [("zeta", 2)]
-    assert rows(database, "SELECT advertiser, uniqExactMerge(visitors) FROM reach_sets GROUP BY 1 ORDER BY 1") == [
+    assert rows(database, "SELECT advertiser, uniqExactArray(visitors) FROM visitor_sets GROUP BY 1 ORDER BY 1") == [
         ("acme", 1),
         ("zeta", 1),
     ]

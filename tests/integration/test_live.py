@@ -366,7 +366,8 @@ def test_a_tenants_queries_find_its_own_rows_of_every_table(two: float, reader: 
             assert {row[0] for row in found} <= {"acme", "~unregistered"}, name
         elif name not in rights.SHARED:
             assert reader.ask(f"SELECT * FROM {name}", tenant="acme") == [], name
-    for name in ("facts", "minutes", "impressions", "clicks", "opens", "funnel", "sent_list", "reach_sets", "charges"):
+    names = ("facts", "minutes", "impressions", "clicks", "opens", "funnel", "sent_list", "visitor_sets", "charges")
+    for name in names:
         assert reader.ask(f"SELECT 1 FROM {name} WHERE advertiser = 'acme' LIMIT 1", tenant="acme"), name
 
 

@@ -76,7 +76,7 @@ def recounted(books):
 @given(st.integers(0, 2**32))
 def test_each_day_has_the_visitors_and_owes_what_the_recount_says(ours, seed):
     draw = random.Random(seed)
-    for table in ("facts", "minute_rows", "late_minutes", "first_visits", "reach_sets", "terms_set", "terms_held"):
+    for table in ("facts", "minute_rows", "late_minutes", "first_visits", "visitor_sets", "terms_set", "terms_held"):
         ours.command(f"TRUNCATE TABLE {table}")
     expected, hits, terms = {}, [], []
     for number in range(60):

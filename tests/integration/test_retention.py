@@ -63,7 +63,7 @@ UNIT = {"advertiser": "acme", "campaign": "spring", "creative": "banner", "place
 EXPIRING = {
     "facts": "toDate(ts)",
     "rerates": "toDate(ts)",
-    "reach_sets": "toDate(slice)",
+    "visitor_sets": "toDate(slice)",
     "dead_letters": "toDate(fromUnixTimestamp64Milli(ts, 'UTC'))",
     "sent_list": "toDate(imported_at)",
     "forgotten_visitors": "toDate(until)",
@@ -190,7 +190,7 @@ def test_a_month_is_settled_as_a_whole_and_one_that_had_begun_to_go_is_not(datab
     retention.apply(database, (NOW.date() - month).days + 2)
     retention.apply(database, 30)
     left = kept(database)
-    assert left["reach_sets"] == left["facts"] == set()
+    assert left["visitor_sets"] == left["facts"] == set()
     assert counted(database, month) == before
     assert rows(database, charged) == [(False, True, False)]
     assert invoice(database, "acme", month) == bill

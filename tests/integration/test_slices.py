@@ -182,7 +182,7 @@ def test_what_is_at_rest_is_counted_and_read_until_something_comes_late(database
     count_now(database)
     assert [rows(database, state.format(name)) for name in ("days", "months")] == [[(days[0],) * 2], [(3, 3)]]
     # What was counted is what is read.
-    database.command("ALTER TABLE reach_sets DELETE WHERE advertiser = 'resting'", settings={"mutations_sync": 1})
+    database.command("ALTER TABLE visitor_sets DELETE WHERE advertiser = 'resting'", settings={"mutations_sync": 1})
     for zone in ZONES:
         for view, names in LEVELS.items():
             assert reach(database, view, zone, advertiser) == reached(hits, names, zone), (view, zone)
@@ -255,7 +255,7 @@ def test_months_that_were_counted_outlive_their_facts(database):
     retention.apply(database, 30)
     running = "SELECT 1 FROM system.mutations WHERE database = currentDatabase() AND NOT is_done"
     wait_until(lambda: not rows(database, running), "ClickHouse has gone over the parts that were there")
-    for table in ("facts", "reach_sets"):
+    for table in ("facts", "visitor_sets"):
         database.command(f"OPTIMIZE TABLE {table} FINAL")
         assert rows(database, f"SELECT count() FROM {table} WHERE advertiser = 'old'") == [(0,)]
     assert reach(database, "campaign_reach", "Asia/Tokyo", "old") == before
