@@ -15,11 +15,12 @@ SCOPES: tuple[Scope, ...] = ("advertiser", "campaign", "creative")
 
 #: A hit that counts.
 COUNTED = "verdict = 'valid' AND NOT duplicate"
-#: Distinct visitors; a request that asked not to be known (visitor 0) is nobody's.
-UNIQUES = "uniqExactIf(visitor, verdict = 'valid' AND visitor != 0)"
 
 #: The viewer's time zone. Grafana says `utc` where ClickHouse knows UTC.
 ZONE = "if('${__timezone}' = 'utc', 'UTC', '${__timezone}')"
+
+#: Not what nobody registered, which counts have under names of their own.
+NAMED = "NOT startsWith(advertiser, '~')"
 
 _CHOSEN = {scope: f"{scope} IN (${{{scope}:singlequote}})" for scope in SCOPES}
 #: What the board's variables choose, for a WHERE.
@@ -44,26 +45,55 @@ FILL = (
 )
 
 
-_COUNTS = "advertiser, campaign, creative, placement, gross, invalid, duplicates, valid, clicks, reasons"
-_WHOLE = (
-    "{} >= toStartOfInterval($__fromTime + 899, INTERVAL 15 minute)"
-    " AND {} < toStartOfInterval($__toTime, INTERVAL 15 minute)"
-)
+_UNIT = "advertiser, campaign, creative, placement"
+_COUNTS = f"{_UNIT}, gross, invalid, duplicates, valid, clicks, reasons"
+_IN_RANGE = "{0} >= {1} AND {0} < {2}"
+_WHOLE = "{0} >= toStartOfInterval({1} + 899, INTERVAL 15 minute) AND {0} < toStartOfInterval({2}, INTERVAL 15 minute)"
+
+#: The range's first moment, and the first after it.
+RANGE = ("$__fromTime", "$__toTime")
 
 
-def counts(where: str = "1", *, steps: bool = False) -> str:
-    """What adds up to the range's counts, for a FROM: quarter hours, and minutes where it cuts one or a day is open.
+def counts(where: str = "1", *, steps: bool = False, span: tuple[str, str] = RANGE) -> str:
+    """What adds up to the counts of the minutes that begin in the range, for a FROM: quarter hours, and minutes where
+    it cuts one or a day is open.
 
     With `steps`, minutes alone where the steps of a series are no quarter hours.
     """
-    served = " AND $__interval_s % 900 = 0" if steps else ""
-    slices, minutes = (_WHOLE.format(name, name) + served for name in ("slice", "minute"))
     return f"""(
-    SELECT slice AS start, {_COUNTS} FROM counted_parts WHERE {slices} AND {where}
+    SELECT slice AS start, {_COUNTS} FROM counted_parts WHERE {_whole("slice", steps, span)} AND {where}
     UNION ALL
     SELECT minute AS start, {_COUNTS} FROM open_parts
-    WHERE $__timeFilter(minute) AND (open OR NOT ({minutes})) AND {where}
+    WHERE {_IN_RANGE.format("minute", *span)} AND (open OR NOT ({_whole("minute", steps, span)})) AND {where}
 ) AS c"""
+
+
+def visitors(where: str = "1", *, steps: bool = False, span: tuple[str, str] = RANGE) -> str:
+    """Sets whose distinct `visitors` are the unique IPs of the same minutes, for a FROM: of whole quarter hours, and of
+    facts where the range cuts one."""
+    return f"""(
+    SELECT slice AS start, {_UNIT}, visitors FROM slice_visitors WHERE {_whole("slice", steps, span)} AND {where}
+    UNION ALL
+    SELECT toStartOfMinute(ts)::DateTime('UTC') AS start, {_UNIT}, [visitor] FROM impressions
+    WHERE {_IN_RANGE.format("start", *span)} AND NOT ({_whole("start", steps, span)})
+        AND verdict = 'valid' AND visitor != 0 AND {where}
+) AS v"""
+
+
+def reached(where: str = "1", *, steps: bool = False, span: tuple[str, str] = RANGE) -> str:
+    """Both, for a FROM."""
+    return f"""(
+    SELECT start, {_UNIT}, gross, invalid, duplicates, valid, clicks, emptyArrayUInt64() AS visitors
+    FROM {counts(where, steps=steps, span=span)}
+    UNION ALL
+    SELECT start, {_UNIT}, 0, 0, 0, 0, 0, visitors
+    FROM {visitors(where, steps=steps, span=span)}
+) AS r"""
+
+
+def _whole(start: str, steps: bool, span: tuple[str, str]) -> str:
+    """Whether its quarter hour lies in the range whole, and in one step of a series where that has steps."""
+    return _WHOLE.format(start, *span) + (" AND $__interval_s % 900 = 0" if steps else "")
 
 
 @dataclass(frozen=True)
@@ -132,5 +162,5 @@ def choices(scope: tuple[Scope, ...], place: int) -> str:
     before = "".join(f" AND {_CHOSEN[each]}" for each in scope[:place])
     return (
         f"SELECT DISTINCT {scope[place]} FROM minute_rows"
-        f" WHERE $__timeFilter(minute) AND NOT startsWith(advertiser, '~'){before} ORDER BY {scope[place]}"
+        f" WHERE $__timeFilter(minute) AND {NAMED}{before} ORDER BY {scope[place]}"
     )

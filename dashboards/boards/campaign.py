@@ -3,14 +3,16 @@
 from dashboards.boards.board import (
     COUNTED,
     GAPS,
+    NAMED,
     OF_CAMPAIGN,
     OF_CREATIVE,
-    UNIQUES,
     UNIT_NAME,
     ZONE,
     Board,
     Place,
     counts,
+    reached,
+    visitors,
 )
 from dashboards.boards.money import DAILY, PACING, TERMS
 from dashboards.panel import Column, Panel
@@ -36,10 +38,9 @@ SELECT
     clicks / nullIf(impressions, 0) AS ctr, conversions, conversions / nullIf(uniques, 0) AS cvr
 FROM
 (
-    SELECT countIf({COUNTED}) AS impressions, {UNIQUES} AS uniques
-    FROM impressions WHERE $__timeFilter(ts) AND {OF_CREATIVE}
+    SELECT sum(r.valid) AS impressions, uniqExactArray(r.visitors) AS uniques, sum(r.clicks) AS clicks
+    FROM {reached(OF_CREATIVE)}
 ) AS i,
-(SELECT countIf({COUNTED}) AS clicks FROM clicks WHERE $__timeFilter(ts) AND {OF_CREATIVE}) AS c,
 (SELECT countIf({COUNTED}) AS conversions FROM conversions WHERE $__timeFilter(ts) AND {OF_CAMPAIGN}) AS o
 """,
 )
@@ -57,10 +58,9 @@ DAYS = Panel(
     ),
     sql=f"""
 SELECT
-    toStartOfDay(ts, {ZONE}) AS day, countIf({COUNTED}) AS impressions, {UNIQUES} AS uniques,
+    toStartOfDay(start, {ZONE}) AS day, sum(r.valid) AS impressions, uniqExactArray(r.visitors) AS uniques,
     impressions / nullIf(uniques, 0) AS frequency
-FROM impressions
-WHERE $__timeFilter(ts) AND {OF_CREATIVE}
+FROM {reached(OF_CREATIVE)}
 GROUP BY day
 ORDER BY day
 """,
@@ -101,21 +101,11 @@ UNITS = Panel(
     ),
     sql=f"""
 SELECT
-    advertiser, campaign, creative, placement, sum(u.impressions) AS impressions, sum(u.uniques) AS uniques,
-    sum(u.impressions) / nullIf(sum(u.uniques), 0) AS frequency, sum(u.clicks) AS clicks,
-    sum(u.clicks) / nullIf(sum(u.impressions), 0) AS ctr
-FROM
-(
-    SELECT
-        advertiser, campaign, creative, placement, countIf({COUNTED}) AS impressions, {UNIQUES} AS uniques, 0 AS clicks
-    FROM impressions WHERE $__timeFilter(ts) AND {OF_CREATIVE}
-    GROUP BY advertiser, campaign, creative, placement
-    UNION ALL
-    SELECT advertiser, campaign, creative, placement, 0, 0, count()
-    FROM clicks WHERE $__timeFilter(ts) AND {OF_CREATIVE} AND {COUNTED}
-    GROUP BY advertiser, campaign, creative, placement
-) AS u
+    advertiser, campaign, creative, placement, sum(r.valid) AS impressions, uniqExactArray(r.visitors) AS uniques,
+    impressions / nullIf(uniques, 0) AS frequency, sum(r.clicks) AS clicks, clicks / nullIf(impressions, 0) AS ctr
+FROM {reached(f"{NAMED} AND {OF_CREATIVE}")}
 GROUP BY advertiser, campaign, creative, placement
+HAVING sum(r.gross) > 0 OR clicks > 0
 ORDER BY impressions DESC, clicks DESC, advertiser, campaign, creative, placement
 LIMIT 500
 """,
@@ -192,42 +182,42 @@ FUNNEL = Panel(
     columns=(Column("step", "Step", "text"), Column("visitors", "Visitors")),
     seldom=True,
     sql=f"""
-WITH
-    clicked AS
-    (
-        SELECT advertiser, campaign, visitor, id FROM clicks
-        WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND verdict = 'valid' AND visitor != 0
-    ),
-    steps AS
-    (
-        SELECT advertiser, campaign, visitor, 1 AS step FROM impressions
-        WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND verdict = 'valid' AND visitor != 0
-        UNION ALL
-        SELECT advertiser, campaign, visitor, 2 FROM clicked
-        UNION ALL
-        SELECT o.advertiser, o.campaign, if(c.visitor = 0, o.visitor, c.visitor), if(c.visitor = 0, 3, 4)
-        FROM
-        (
-            SELECT advertiser, campaign, visitor, click_id FROM conversions
-            WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND {COUNTED}
-        ) AS o
-        LEFT ANY JOIN clicked AS c ON c.id = o.click_id AND c.advertiser = o.advertiser AND c.campaign = o.campaign
-    )
+WITH clicked AS
+(
+    SELECT advertiser, campaign, visitor, id FROM clicks
+    WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND verdict = 'valid' AND visitor != 0
+)
 SELECT each.1 AS step, each.2 AS visitors
 FROM
 (
-    SELECT
-        countIf(has_seen) AS seen, countIf(has_clicked) AS clicked,
-        countIf(has_seen AND is_order OR is_clicks_order) AS converted
+    SELECT sum(of_campaign) AS seen
+    FROM (SELECT uniqExactArray(v.visitors) AS of_campaign FROM {visitors(OF_CAMPAIGN)} GROUP BY advertiser, campaign)
+) AS s,
+(SELECT uniqExact(advertiser, campaign, visitor) AS clicked FROM clicked) AS c,
+(
+    SELECT countIf(is_clicks_order OR is_order AND was_seen) AS converted
     FROM
     (
-        SELECT
-            max(step = 1) AS has_seen, max(step = 2) AS has_clicked, max(step = 3) AS is_order,
-            max(step = 4) AS is_clicks_order
-        FROM steps
+        SELECT max(is = 'clicks order') AS is_clicks_order, max(is = 'order') AS is_order, max(is = 'seen') AS was_seen
+        FROM
+        (
+            SELECT
+                o.advertiser AS advertiser, o.campaign AS campaign, if(c.visitor = 0, o.visitor, c.visitor) AS visitor,
+                if(c.visitor = 0, 'order', 'clicks order') AS is
+            FROM
+            (
+                SELECT advertiser, campaign, visitor, click_id FROM conversions
+                WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND {COUNTED}
+            ) AS o
+            LEFT ANY JOIN clicked AS c ON c.id = o.click_id AND c.advertiser = o.advertiser AND c.campaign = o.campaign
+            UNION ALL
+            SELECT DISTINCT advertiser, campaign, arrayJoin(v.visitors) AS visitor, 'seen'
+            FROM {visitors(OF_CAMPAIGN)}
+            WHERE visitor IN (SELECT visitor FROM facts WHERE kind = 'conversion' AND $__timeFilter(ts))
+        )
         GROUP BY advertiser, campaign, visitor
     )
-)
+) AS o
 ARRAY JOIN [('Seen', seen), ('Clicked', clicked), ('Converted', converted)] AS each
 """,
 )

@@ -108,7 +108,7 @@ SELECT
     countIf(kind != 'click' AND verdict != 'valid' AND NOT duplicate) AS invalid,
     invalid / nullIf(requests, 0) AS invalid_share,
     countIf(kind != 'click' AND duplicate) AS duplicates,
-    uniqExactIf(ip, kind != 'click') AS addresses,
+    uniqExactIf(toUInt128(ip), kind != 'click') AS addresses,
     countIf(kind = 'click' AND {COUNTED}) AS clicks,
     clicks / nullIf(countIf(kind != 'click' AND {COUNTED}), 0) AS ctr
 FROM
@@ -143,9 +143,8 @@ SELECT
 FROM impressions
 WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND ip IN
 (
-    SELECT ip FROM impressions WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND ip != toIPv6('::')
-    GROUP BY ip HAVING countIf(duplicate) > 0
-    ORDER BY countIf(duplicate) DESC, count() DESC, ip LIMIT 50
+    SELECT ip FROM impressions WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND ip != toIPv6('::') AND duplicate
+    GROUP BY ip ORDER BY count() DESC, ip LIMIT 50
 )
 GROUP BY ip
 ORDER BY duplicates DESC, requests DESC, ip

@@ -6,12 +6,13 @@ from dashboards.panel import Column, Panel
 _OPENS = f"kind = 'open' AND $__timeFilter(ts) AND {OF_CAMPAIGN}"
 
 #: The conversions that count, each with the click that it names, for a FROM.
+_NAMED = "(SELECT click_id FROM facts WHERE kind = 'conversion' AND $__timeFilter(ts))"
 _ORDERS = f"""
     (SELECT * FROM conversions WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND {COUNTED}) AS o
     LEFT ANY JOIN
     (
         SELECT advertiser, campaign, id, ts, visitor, subscriber FROM clicks
-        WHERE {OF_CAMPAIGN} AND id IN (SELECT click_id FROM facts WHERE kind = 'conversion' AND $__timeFilter(ts))
+        WHERE {OF_CAMPAIGN} AND id IN {_NAMED}
     ) AS c ON c.id = o.click_id AND c.advertiser = o.advertiser AND c.campaign = o.campaign"""
 
 KEY_FIGURES = Panel(
@@ -27,19 +28,16 @@ KEY_FIGURES = Panel(
         Column("click_to_open", "Click-to-open", "ratio"),
     ),
     sql=f"""
-SELECT opens, openers, clickers, clickers / nullIf(openers, 0) AS click_to_open
-FROM
-(
-    SELECT countIf({COUNTED}) AS opens, uniqExactIf(visitor, verdict = 'valid' AND visitor != 0) AS openers
-    FROM impressions WHERE {_OPENS}
-) AS o,
-(
-    SELECT uniqExact(visitor) AS clickers
-    FROM clicks
-    WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND verdict = 'valid' AND visitor != 0
-        AND (advertiser, campaign, visitor) IN
-        (SELECT advertiser, campaign, visitor FROM impressions WHERE {_OPENS})
-) AS c
+SELECT
+    countIf({COUNTED}) AS opens, uniqExactIf(visitor, verdict = 'valid' AND visitor != 0) AS openers,
+    uniqExactIf(visitor, (advertiser, campaign, visitor) IN
+    (
+        SELECT advertiser, campaign, visitor FROM clicks
+        WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND verdict = 'valid' AND visitor != 0
+    )) AS clickers,
+    clickers / nullIf(openers, 0) AS click_to_open
+FROM impressions
+WHERE {_OPENS}
 """,
 )
 
@@ -169,8 +167,12 @@ WITH orders AS
 opens AS
 (
     SELECT advertiser, campaign, visitor, min(ts) AS opened FROM impressions
-    WHERE {_OPENS} AND verdict = 'valid'
-        AND (advertiser, campaign, visitor) IN (SELECT advertiser, campaign, visitor FROM orders)
+    WHERE {_OPENS} AND verdict = 'valid' AND visitor IN
+    (
+        SELECT visitor FROM facts WHERE kind = 'conversion' AND $__timeFilter(ts)
+        UNION ALL
+        SELECT visitor FROM facts WHERE kind = 'click' AND id IN {_NAMED}
+    )
     GROUP BY advertiser, campaign, visitor
 )
 SELECT

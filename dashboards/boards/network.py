@@ -1,12 +1,29 @@
 """Network overview: the whole network at a glance, and who of it is large."""
 
-from dashboards.boards.board import COUNTED, FILL, GAPS, UNIQUES, UNIT_NAME, Board, Place, counts
+from dashboards.boards.board import COUNTED, FILL, GAPS, NAMED, RANGE, UNIT_NAME, Board, Place, counts, reached
 from dashboards.boards.money import SPEND
 from dashboards.panel import Column, Panel
 
-#: The range and, before it, one as long.
-_BOTH = "ts >= $__fromTime - ($__toTime - $__fromTime) AND ts < toDateTime64($__toTime, 3)"
-_NOW, _BEFORE = "ts >= $__fromTime", "ts < $__fromTime"
+#: The range before, as long.
+_BEFORE = ("$__fromTime - ($__toTime - $__fromTime)", "$__fromTime")
+
+
+def _sums(span: tuple[str, str]) -> str:
+    """Counts of a range, and its conversions, for a FROM."""
+    return f"""
+    SELECT *
+    FROM
+    (
+        SELECT
+            sum(r.gross) AS gross, sum(r.valid) AS impressions, sum(r.duplicates) AS duplicates,
+            uniqExactArray(r.visitors) AS uniques, sum(r.clicks) AS clicks
+        FROM {reached(span=span)}
+    ) AS i,
+    (
+        SELECT count() AS conversions FROM conversions
+        WHERE ts >= {span[0]} AND ts < toDateTime64({span[1]}, 3) AND {COUNTED}
+    ) AS o"""
+
 
 KEY_FIGURES = Panel(
     id="network-key-figures",
@@ -32,31 +49,19 @@ KEY_FIGURES = Panel(
     ),
     sql=f"""
 SELECT
-    impressions, impressions / nullIf(impressions_before, 0) - 1 AS impressions_change,
-    uniques, uniques / nullIf(uniques_before, 0) - 1 AS uniques_change,
-    clicks / nullIf(impressions, 0) AS ctr,
-    ctr / nullIf(clicks_before / nullIf(impressions_before, 0), 0) - 1 AS ctr_change,
-    conversions / nullIf(uniques, 0) AS cvr,
-    cvr / nullIf(conversions_before / nullIf(uniques_before, 0), 0) - 1 AS cvr_change,
-    duplicates, dead_letters, gross, clicks, conversions, duplicates / nullIf(gross, 0) AS duplicate_share
+    now.impressions AS impressions, now.impressions / nullIf(before.impressions, 0) - 1 AS impressions_change,
+    now.uniques AS uniques, now.uniques / nullIf(before.uniques, 0) - 1 AS uniques_change,
+    now.clicks / nullIf(now.impressions, 0) AS ctr,
+    ctr / nullIf(before.clicks / nullIf(before.impressions, 0), 0) - 1 AS ctr_change,
+    now.conversions / nullIf(now.uniques, 0) AS cvr,
+    cvr / nullIf(before.conversions / nullIf(before.uniques, 0), 0) - 1 AS cvr_change,
+    now.duplicates AS duplicates, dead_letters, now.gross AS gross, now.clicks AS clicks,
+    now.conversions AS conversions, now.duplicates / nullIf(now.gross, 0) AS duplicate_share
 FROM
-(
-    SELECT
-        countIf({_NOW}) AS gross,
-        countIf({_NOW} AND {COUNTED}) AS impressions,
-        countIf({_BEFORE} AND {COUNTED}) AS impressions_before,
-        uniqExactIf(visitor, {_NOW} AND verdict = 'valid' AND visitor != 0) AS uniques,
-        uniqExactIf(visitor, {_BEFORE} AND verdict = 'valid' AND visitor != 0) AS uniques_before,
-        countIf({_NOW} AND duplicate) AS duplicates
-    FROM impressions WHERE {_BOTH}
-) AS i,
-(
-    SELECT countIf({_NOW}) AS clicks, countIf({_BEFORE}) AS clicks_before FROM clicks WHERE {_BOTH} AND {COUNTED}
-) AS c,
-(
-    SELECT countIf({_NOW}) AS conversions, countIf({_BEFORE}) AS conversions_before
-    FROM conversions WHERE {_BOTH} AND {COUNTED}
-) AS o,
+({_sums(RANGE)}
+) AS now,
+({_sums(_BEFORE)}
+) AS before,
 (
     SELECT count() AS dead_letters FROM dead_letters FINAL
     WHERE ts >= toUnixTimestamp($__fromTime) * 1000 AND ts < toUnixTimestamp($__toTime) * 1000
@@ -71,9 +76,8 @@ REACH = Panel(
     picture="series",
     columns=(Column("time", "Time", "time"), Column("impressions", "Impressions"), Column("uniques", "Unique IPs")),
     sql=f"""
-SELECT $__timeInterval(ts) AS time, countIf({COUNTED}) AS impressions, {UNIQUES} AS uniques
-FROM impressions
-WHERE $__timeFilter(ts)
+SELECT $__timeInterval(start) AS time, sum(r.valid) AS impressions, uniqExactArray(r.visitors) AS uniques
+FROM {reached(steps=True)}
 GROUP BY time
 ORDER BY time {FILL}
 """,
@@ -137,12 +141,9 @@ SELECT
 FROM
 (
     SELECT
-        advertiser, countIf({COUNTED}) AS impressions, {UNIQUES} AS uniques, 0 AS clicks, 0 AS conversions,
-        countIf(verdict != 'valid' AND NOT duplicate) AS invalid, count() AS gross
-    FROM impressions WHERE $__timeFilter(ts) GROUP BY advertiser
-    UNION ALL
-    SELECT advertiser, 0, 0, count(), 0, 0, 0
-    FROM clicks WHERE $__timeFilter(ts) AND {COUNTED} GROUP BY advertiser
+        advertiser, sum(r.valid) AS impressions, uniqExactArray(r.visitors) AS uniques, sum(r.clicks) AS clicks,
+        0 AS conversions, sum(r.invalid) AS invalid, sum(r.gross) AS gross
+    FROM {reached(NAMED)} GROUP BY advertiser
     UNION ALL
     SELECT advertiser, 0, 0, 0, count(), 0, 0
     FROM conversions WHERE $__timeFilter(ts) AND {COUNTED} GROUP BY advertiser
@@ -168,21 +169,11 @@ AD_UNITS = Panel(
     ),
     sql=f"""
 SELECT
-    advertiser, campaign, creative, placement, sum(u.impressions) AS impressions, sum(u.uniques) AS uniques,
-    sum(u.clicks) AS clicks, sum(u.clicks) / nullIf(sum(u.impressions), 0) AS ctr, sum(u.duplicates) AS duplicates
-FROM
-(
-    SELECT
-        advertiser, campaign, creative, placement, countIf({COUNTED}) AS impressions, {UNIQUES} AS uniques,
-        0 AS clicks, countIf(duplicate) AS duplicates
-    FROM impressions WHERE $__timeFilter(ts)
-    GROUP BY advertiser, campaign, creative, placement
-    UNION ALL
-    SELECT advertiser, campaign, creative, placement, 0, 0, count(), 0
-    FROM clicks WHERE $__timeFilter(ts) AND {COUNTED}
-    GROUP BY advertiser, campaign, creative, placement
-) AS u
+    advertiser, campaign, creative, placement, sum(r.valid) AS impressions, uniqExactArray(r.visitors) AS uniques,
+    sum(r.clicks) AS clicks, clicks / nullIf(impressions, 0) AS ctr, sum(r.duplicates) AS duplicates
+FROM {reached(NAMED)}
 GROUP BY advertiser, campaign, creative, placement
+HAVING sum(r.gross) > 0 OR clicks > 0
 ORDER BY impressions DESC, clicks DESC, advertiser, campaign, creative, placement
 LIMIT 20
 """,

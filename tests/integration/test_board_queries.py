@@ -33,6 +33,9 @@ DAY, DAY_S = date(2030, 3, 17), 1_899_936_000
 #: initech's spring was counted on the day before, too, and as often four days earlier.
 DAY_BEFORE = 300
 
+#: Who orders without having seen anything.
+STRANGER = 77
+
 #: The click of an order that names none.
 NOBODYS = "00000000-0000-0000-0000-000000000000"
 
@@ -69,7 +72,8 @@ def traffic() -> list[Row]:
             click = draw.choice(clicks)
             each |= {"advertiser": click["advertiser"], "campaign": click["campaign"], "click_id": click["id"]}
             each["ts"] = min(click["ts"] + 60_000, END_S * 1000 - 1)
-    return made
+    of = {"advertiser": "initech", "campaign": "spring", "creative": "", "click_id": NOBODYS}
+    return [*made, fact(START_S * 1000, "conversion", **of, visitor=STRANGER, order="never seen, never clicked")]
 
 
 def terms() -> list[Row]:
@@ -213,6 +217,53 @@ def test_the_change_is_against_a_period_as_long(asked: Asked):
     assert row["impressions"] == len(now)
     assert row["impressions_change"] == pytest.approx(len(now) / (len(seen) - len(now)) - 1)
     assert (row["uniques"], row["uniques_change"]) == (59, 0)
+
+
+@pytest.mark.parametrize("step_s", [60, 900, 1200, 3600])
+def test_unique_ips_of_a_moment_are_what_plain_python_counts(step_s: int, asked: Asked):
+    start_s, end_s = START_S + 240, END_S - 420
+    rows = asked.rows(expand(network.REACH.sql, start_s, end_s, step_s, ALL))
+    seen: dict[int, list[Row]] = {}
+    for each in asked.facts:
+        if each["kind"] in IMAGES and each["verdict"] == "valid" and start_s * 1000 <= each["ts"] < end_s * 1000:
+            seen.setdefault(each["ts"] // 1000 // step_s * step_s, []).append(each)
+    told = {row["time"].replace(tzinfo=UTC).timestamp(): (row["impressions"], row["uniques"]) for row in rows}
+    assert told == {
+        moment: (sum(not each["duplicate"] for each in own), len({each["visitor"] for each in own} - {0}))
+        for moment, own in seen.items()
+    }
+
+
+def test_suspicious_providers_are_told_with_their_addresses(asked: Asked):
+    of = {"advertiser": "initech", "campaign": "spring"}
+    told = {(row["isp"], row["asn"]): row for row in asked.panel(invalid.PROVIDERS, CHOSEN)}
+    assert told
+    for isp in ("", "Example"):
+        for asn in (0, 64500):
+            own = [
+                each
+                for each in asked.facts
+                if each["kind"] in IMAGES and (of | {"isp": isp, "asn": asn}).items() <= each.items()
+            ]
+            row = told.pop((isp or "unknown", str(asn)))
+            assert (row["requests"], row["addresses"]) == (len(own), len({each["ip"] for each in own}))
+            assert row["duplicates"] == sum(each["duplicate"] for each in own)
+            assert row["invalid"] == sum(each["verdict"] != "valid" and not each["duplicate"] for each in own)
+    assert told == {}
+
+
+def test_recipients_are_told_once_and_those_of_them_who_clicked(asked: Asked):
+    of = {"advertiser": "initech", "campaign": "spring", "verdict": "valid"}
+    opened = {each["visitor"] for each in asked.facts if each["kind"] == "open" and of.items() <= each.items()} - {0}
+    asked_for = {
+        each["visitor"]
+        for each in asked.facts
+        if each["kind"] == "open" and (each["advertiser"], each["campaign"]) == ("initech", "spring")
+    }
+    clicked = {each["visitor"] for each in asked.facts if each["kind"] == "click" and of.items() <= each.items()} - {0}
+    (row,) = asked.panel(mail.KEY_FIGURES, CHOSEN)
+    assert (row["openers"], row["clickers"]) == (len(opened), len(asked_for & clicked))
+    assert row["click_to_open"] == pytest.approx(len(asked_for & clicked) / len(opened))
 
 
 def spent(asked: Asked) -> dict[str, float]:

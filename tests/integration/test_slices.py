@@ -228,6 +228,82 @@ def test_panels_of_counts_say_the_same_of_days_that_are_counted(database, until)
     assert all(any(answer) for answer in before)
 
 
+@pytest.mark.parametrize("until", ["<", "<="])
+def test_panels_with_unique_ips_say_what_plain_python_counts(database, until):
+    draw, advertiser = random.Random(8), f"uniques{len(until)}"
+    hits = [hit(draw, advertiser) for _ in range(600)]
+    hits += [hit(draw, advertiser) | {"kind": "conversion", "creative": ""} for _ in range(9)]
+    tell(database, hits, hits, 1, draw)
+    chosen = {"advertiser": f"'{advertiser}'", "campaign": "campaign", "creative": "creative"}
+    zone = ZoneInfo("Asia/Kathmandu")
+
+    def named(panel, start_s, length_s, step_s):
+        sql = expand(panel.sql, start_s, start_s + length_s, step_s, chosen | {"__timezone": f"'{zone}'"}, until=until)
+        found = list(database.query(sql).named_results())
+        return [row for row in found if row.get("advertiser", advertiser) == advertiser]
+
+    def told(panel, key, *its):
+        sums = ("impressions", "uniques", "clicks")
+        return {
+            tuple(row[name] for name in key): {name: row[name] for name in sums if name in row}
+            for row in named(panel, *its)
+        }
+
+    for _ in range(2):
+        for first, length, step in RANGES:
+            its = (int(FIRST.timestamp()) + 60 * first, 60 * length, step)
+            of = [each for each in hits if its[0] <= each["ts"] / 1000 < its[0] + its[1]]
+            assert told(campaign.KEY_FIGURES, (), *its) == {(): summed(of)}
+            assert told(network.ADVERTISERS, ("advertiser",), *its) == by(of, ("advertiser",))
+            for panel in (network.AD_UNITS, campaign.UNITS):
+                assert told(panel, LEVELS["reach"], *its) == by(of, LEVELS["reach"])
+            days = {
+                (row["day"].replace(tzinfo=UTC).astimezone(zone).date()): (row["impressions"], row["uniques"])
+                for row in named(campaign.DAYS, *its)
+            }
+            images = [(datetime.fromtimestamp(each["ts"] / 1000, zone).date(), each) for each in of]
+            for day, found in days.items():
+                wanted = summed([each for at, each in images if at == day])
+                assert found == (wanted["impressions"], wanted["uniques"])
+            assert days.keys() >= {at for at, each in images if each["kind"] in IMAGES}
+            assert told_funnel(named(campaign.FUNNEL, *its)) == seen_and_clicked(of)
+        count_now(database)
+
+
+def summed(hits):
+    valid = [each for each in hits if each["verdict"] == "valid"]
+    counted = [each for each in valid if not each["duplicate"]]
+    return {
+        "impressions": sum(each["kind"] in IMAGES for each in counted),
+        "uniques": len({each["visitor"] for each in valid if each["kind"] in IMAGES} - {0}),
+        "clicks": sum(each["kind"] == "click" for each in counted),
+    }
+
+
+def by(hits, key):
+    """Sums of each that has an image or a click that counts."""
+    found = defaultdict(list)
+    for each in hits:
+        found[tuple(each[name] for name in key)].append(each)
+    return {
+        name: summed(own)
+        for name, own in found.items()
+        if any(each["kind"] in IMAGES for each in own) or summed(own)["clicks"]
+    }
+
+
+def told_funnel(rows):
+    return {row["step"]: row["visitors"] for row in rows if row["step"] != "Converted"}
+
+
+def seen_and_clicked(hits):
+    def visitors(kinds):
+        valid = [each for each in hits if each["verdict"] == "valid" and each["visitor"] and each["kind"] in kinds]
+        return len({(each["campaign"], each["visitor"]) for each in valid})
+
+    return {"Seen": visitors(IMAGES), "Clicked": visitors(("click",))}
+
+
 def test_a_late_hit_of_a_minutes_last_second_is_in_it(database):
     start_s = int(datetime(2027, 1, 1, tzinfo=UTC).timestamp())
     last = fact(start_s * 1000 + 59_500, advertiser="last")
