@@ -1,6 +1,6 @@
 -- Who was there in a quarter hour of an ad unit: any span of any time zone has the distinct of these, and re-insertion
--- changes nothing. They take the place of `reach_sets`, which held states of `uniqExact`: plain numbers are read in half
--- the time, and pieces are so small here that a day's don't lie among those of a month.
+-- changes nothing. They take the place of `reach_sets`, which held states of `uniqExact`: plain numbers are read in
+-- half the time, and pieces are so small here that a day's don't lie among those of a month.
 CREATE TABLE IF NOT EXISTS visitor_sets
 (
     slice DateTime('UTC'),
