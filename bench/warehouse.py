@@ -36,7 +36,7 @@ LONG_S = 2.0
 PLAIN = "plain"
 PLAIN_ROWS = 10_000_000
 
-_SAME = ("impressions", "opens", "clicks", "conversions", "terms_set")
+_SAME = ("facts", "impressions", "opens", "clicks", "conversions", "terms_set")
 _COUNTS = """
     advertiser, campaign, creative, placement, countIf(image) AS gross,
     countIf(image AND verdict != 'valid' AND NOT duplicate) AS invalid, countIf(image AND duplicate) AS duplicates,
@@ -56,6 +56,11 @@ _FACTS = f"""
 _VIEWS = {
     "open_parts": f"SELECT toStartOfMinute(ts) AS minute, 1 AS open, {_COUNTS} FROM {_FACTS} GROUP BY ALL",
     "counted_parts": f"SELECT toStartOfMinute(ts) AS slice, {_COUNTS} FROM {_FACTS} WHERE 0 GROUP BY ALL",
+    "slice_visitors": f"""
+SELECT toStartOfFifteenMinutes(ts) AS slice, advertiser, campaign, creative, placement, [visitor] AS visitors
+FROM {_FACTS}
+WHERE image AND verdict = 'valid'
+""",
     "campaign_reach": f"""
 SELECT
     toStartOfMonth(day) AS start, advertiser, campaign, countIf(image AND counted) AS impressions,
