@@ -69,10 +69,10 @@ FROM
         if(inside, 255, min(if(at < late, 255, intDiv(at - late, 900)))) AS first_late
     FROM
     (
-        SELECT advertiser, campaign, creative, placement, visitor, toUnixTimestamp(ts) AS at
-        FROM facts FINAL
-        WHERE kind IN ('impression', 'open', 'view') AND verdict = 'valid' AND visitor != 0
-            AND at >= early AND at < late + 93600
+        SELECT advertiser, campaign, creative, placement, visitor, toUnixTimestamp(slice) AS at
+        FROM slice_visitors
+        ARRAY JOIN visitors AS visitor
+        WHERE at >= early AND at < late + 93600
     )
     GROUP BY advertiser, campaign, creative, placement, visitor
 )
@@ -80,7 +80,7 @@ GROUP BY advertiser, campaign, creative, placement, inside, last_early, first_la
 """
 
 #: A month's visitors may be more than fit into memory.
-_SPILL = {"max_bytes_before_external_group_by": 1_000_000_000, "do_not_merge_across_partitions_select_final": 1}
+_SPILL = {"max_bytes_before_external_group_by": 1_000_000_000}
 
 
 def start(settings: Settings, is_ours: Callable[[], bool]) -> None:

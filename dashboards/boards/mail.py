@@ -5,8 +5,10 @@ from dashboards.panel import Column, Panel
 
 _OPENS = f"kind = 'open' AND $__timeFilter(ts) AND {OF_CAMPAIGN}"
 
-#: The conversions that count, each with the click that it names, for a FROM.
+#: The clicks that conversions name.
 _NAMED = "(SELECT click_id FROM facts WHERE kind = 'conversion' AND $__timeFilter(ts))"
+
+#: The conversions that count, each with the click that it names, for a FROM.
 _ORDERS = f"""
     (SELECT * FROM conversions WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND {COUNTED}) AS o
     LEFT ANY JOIN
