@@ -15,7 +15,6 @@ import msgspec
 from ingest import answered, nginx, spool, tail
 from ingest.answered import Minute
 from ingest.counting import Count, counted, pieces
-from ingest.outage import Outage
 from ingest.reduction import is_needed, reducer
 from ingest.sending import Sender
 from pixeltally import metrics, topics
@@ -23,6 +22,7 @@ from pixeltally.archive import RAW, REDUCED, REQUESTS, Account
 from pixeltally.archive_log import Log, expire
 from pixeltally.errors import Refused
 from pixeltally.files import sync
+from pixeltally.outage import Outage
 from pixeltally.settings import Settings
 
 log = logging.getLogger("shipper")

@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 
 from ingest import request
 from ingest.answered import Answered
-from ingest.outage import Outage
 from ingest.spool import Full, Spool
 from pixeltally import metrics
 from pixeltally.identity import hit_id
+from pixeltally.outage import Outage
 
 log = logging.getLogger("ingest")
 

@@ -20,9 +20,9 @@ from setproctitle import setproctitle
 
 from ingest import packing, spool, tail
 from ingest.closing import Closer
-from ingest.outage import Outage, Quiet
 from ingest.sending import producer
 from pixeltally import lost_brokers, metrics, topics
+from pixeltally.outage import Outage, quiet
 from pixeltally.process import die_with_parent
 from pixeltally.settings import Settings
 
@@ -109,7 +109,9 @@ class Shipper:
         self._nodes: dict[str, Node] = {}
         self._failed: KafkaError | None = None
         # Nothing is given up while Kafka is away, and never does the queue stop us: what is in flight is counted here.
-        self._producer = producer(settings, _kafka_log(), patience_ms=0, queue_kbytes=16 * IN_FLIGHT_BYTES // 1024)
+        self._producer = producer(
+            settings, quiet("shipper.kafka"), patience_ms=0, queue_kbytes=16 * IN_FLIGHT_BYTES // 1024
+        )
         self._look = lost_brokers.Look(settings, self._producer)
 
     def step(self) -> bool:
@@ -186,12 +188,6 @@ class Shipper:
             self._failed = error
         else:
             chunk.waiting -= 1
-
-
-def _kafka_log() -> logging.Logger:
-    kafka_log = logging.getLogger("shipper.kafka")
-    kafka_log.addFilter(Quiet())
-    return kafka_log
 
 
 def _lock(root: Path) -> int:

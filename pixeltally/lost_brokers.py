@@ -7,6 +7,7 @@ forgets those that it knew, may ask nobody ever again, and says nothing.
 import logging
 import os
 import time
+from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
@@ -32,6 +33,7 @@ class Look:
         self._settings, self._clients = settings, clients
         self._next = 0.0
         self._since: float | None = None
+        self.problem = ""  #: what kept a client from an answer when they were asked last
 
     def end_if_lost(self) -> None:
         """To be called again and again, however often; may take a second for each client that has none."""
@@ -44,7 +46,9 @@ class Look:
 
     def are_lost(self, now_s: float) -> bool:
         """For `LOST_S` by now, monotonic seconds."""
-        if not any(map(_has_none, self._clients)) or _has_none(self._another()):
+        answers = [_ask(client) for client in self._clients]
+        self.problem = next((str(error.str()) for error in answers if error), "")
+        if not any(map(_has_none, answers)) or _has_none(_ask(self._another())):
             self._since = None
         elif self._since is None:
             self._since = now_s
@@ -54,10 +58,15 @@ class Look:
         return AdminClient({"bootstrap.servers": self._settings.kafka_servers, "log_level": 0})
 
 
-def _has_none(client: Client) -> bool:
-    """Whether it has no connection to any broker and gets none."""
+def _ask(client: Client) -> KafkaError | None:
+    """What keeps it from an answer."""
     try:
         client.list_topics(topics.HITS, timeout=_TIMEOUT_S)
     except KafkaException as error:
-        return bool(error.args[0].code() == KafkaError._TRANSPORT)
-    return False
+        return cast(KafkaError, error.args[0])
+    return None
+
+
+def _has_none(error: KafkaError | None) -> bool:
+    """Whether a client has no connection to any broker and gets none."""
+    return error is not None and error.code() == KafkaError._TRANSPORT

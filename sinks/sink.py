@@ -19,6 +19,7 @@ from pixeltally import lost_brokers, metrics, topics
 from pixeltally.database import DATABASE, connect
 from pixeltally.hit import Dead
 from pixeltally.identity import hit_id
+from pixeltally.outage import Outage, quiet
 from pixeltally.process import say_ready, share_heap
 from pixeltally.settings import Settings
 from sinks import first_visits, reconciling, retention, slices
@@ -95,6 +96,8 @@ class Sink:
         self._stopping = False
         self._batch = Batch()
         self._early: deque[Message] = deque()  #: came while ClickHouse was waited for, by a rebalance
+        self._kafka = Outage(log, f"Kafka ({settings.kafka_servers})", "what it holds is written when it is back")
+        kafka_log = quiet("sink.kafka")
         self._consumer = Consumer(
             {
                 **topics.LONG_LIVED,
@@ -107,10 +110,10 @@ class Sink:
                 "fetch.wait.max.ms": 50,
                 "queued.max.messages.kbytes": 65_536,
             },
-            logger=log,
+            logger=kafka_log,
         )
         self._producer = Producer(
-            {**topics.LONG_LIVED, "bootstrap.servers": settings.kafka_servers, "acks": "all"}, logger=log
+            {**topics.LONG_LIVED, "bootstrap.servers": settings.kafka_servers, "acks": "all"}, logger=kafka_log
         )
         self._look = lost_brokers.Look(settings, self._consumer, self._producer)
 
@@ -126,6 +129,7 @@ class Sink:
             if self._batch.is_due():
                 self._write()
             self._look.end_if_lost()
+            self._kafka.note(self._look.problem)
         self._write()
         self._consumer.close()
 

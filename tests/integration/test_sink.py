@@ -84,6 +84,29 @@ def test_clickhouse_away_is_waited_for(kafka, tmp_path):
         sink.communicate()
 
 
+def test_kafka_away_is_two_lines_of_the_log(start_broker, tmp_path):
+    now = time.time_ns() // 1_000_000
+    broker, servers = start_broker(tmp_path / "kafka")
+    topics.ensure(Settings.from_env({"PIXELTALLY_KAFKA": servers}))
+    with start_clickhouse(tmp_path / "clickhouse") as server:
+        sink = tier("sink", tmp_path, PIXELTALLY_KAFKA=servers, PIXELTALLY_CLICKHOUSE_URL=server.url)
+        produce(servers, topics.FACTS, lines([fact(now)]))
+        wait_until(lambda: server_has(lambda sql: client(server.url).query(sql).result_rows, 1), "the first")
+        broker.terminate()
+        broker.communicate(timeout=60)
+        time.sleep(8)
+        start_broker(tmp_path / "kafka", int(servers.rpartition(":")[2]))
+        produce(servers, topics.FACTS, lines([fact(now + 1)]))
+        wait_until(lambda: server_has(lambda sql: client(server.url).query(sql).result_rows, 2), "what came then")
+        time.sleep(6)
+        sink.terminate()
+        assert sink.wait(20) == 0
+        said = [line for text in sink.communicate() for line in text.splitlines() if "kafka" in line.lower()]
+    assert len(said) < 6, said
+    assert sum("is away" in line for line in said) == 1
+    assert sum("is back after" in line for line in said) == 1
+
+
 def test_what_a_rebalance_brings_while_clickhouse_is_away_is_not_passed_over(kafka, tmp_path, monkeypatch):
     monkeypatch.setattr("sinks.sink._RETRY_S", 5.0)  # long enough that a message comes before the next try
     now = time.time_ns() // 1_000_000

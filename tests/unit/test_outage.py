@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from ingest.outage import Outage, Quiet
+from pixeltally.outage import Outage, Quiet
 
 
 def test_an_outage_is_summed_up(caplog):

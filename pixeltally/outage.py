@@ -28,6 +28,13 @@ class Outage:
             self._since, self._next_reminder = None, 0.0
 
 
+def quiet(name: str) -> logging.Logger:
+    """A log for a Kafka client, without what an `Outage` says."""
+    log = logging.getLogger(name)
+    log.addFilter(Quiet())
+    return log
+
+
 class Quiet(logging.Filter):
     """Drops what librdkafka says of every failed connection and every wait: an `Outage` says it once."""
 
