@@ -145,7 +145,8 @@ class Shipper:
     def report(self) -> str:
         """Look after the nodes; return what is wrong, empty if nothing."""
         self._look.end_if_lost()
-        kafka = self._kafka_problem()
+        error = lost_brokers.ask(self._producer)
+        kafka = str(error.str()) if error else ""
         self._kafka.note(kafka)
         for name, node in list(self._nodes.items()):
             if not node.in_flight and node.reader.remove_if_idle():
@@ -154,13 +155,6 @@ class Shipper:
         problems = [f"Kafka doesn't answer: {kafka}"] if kafka else []
         problems += [problem for node in self._nodes.values() if (problem := node.report())]
         return "; ".join(problems)
-
-    def _kafka_problem(self) -> str:
-        try:
-            self._producer.list_topics(topics.HITS, timeout=1)
-        except KafkaException as error:
-            return str(error.args[0].str())
-        return ""
 
     def _ship(self, node: Node) -> bool:
         lines = node.read()

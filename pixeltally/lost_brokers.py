@@ -46,9 +46,9 @@ class Look:
 
     def are_lost(self, now_s: float) -> bool:
         """For `LOST_S` by now, monotonic seconds."""
-        answers = [_ask(client) for client in self._clients]
+        answers = [ask(client) for client in self._clients]
         self.problem = next((str(error.str()) for error in answers if error), "")
-        if not any(map(_has_none, answers)) or _has_none(_ask(self._another())):
+        if not any(map(_has_none, answers)) or _has_none(ask(self._another())):
             self._since = None
         elif self._since is None:
             self._since = now_s
@@ -58,8 +58,8 @@ class Look:
         return AdminClient({"bootstrap.servers": self._settings.kafka_servers, "log_level": 0})
 
 
-def _ask(client: Client) -> KafkaError | None:
-    """What keeps it from an answer."""
+def ask(client: Client) -> KafkaError | None:
+    """What keeps it from an answer; None where it gets one."""
     try:
         client.list_topics(topics.HITS, timeout=_TIMEOUT_S)
     except KafkaException as error:

@@ -37,6 +37,12 @@ def insert_into(ours: Client, table: str, lines: list[dict[str, Any]]) -> None:
     ours.raw_insert(table, insert_block="\n".join(map(json.dumps, lines)), fmt="JSONEachRow")
 
 
+def insert_late(url: str, facts: list[dict[str, Any]]) -> None:
+    """As hits that come late, whose minutes are counted from facts."""
+    insert(url, "facts_in", facts)
+    insert(url, "minute_rows", [row | {"late": True} for row in minute_rows(facts)])
+
+
 def client(url: str, database: str = DATABASE) -> Client:
     server = urlsplit(url)
     return clickhouse_connect.get_client(

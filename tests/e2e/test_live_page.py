@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from facts import fact, insert, make_tables, minute_rows
+from facts import fact, insert, insert_late, make_tables, minute_rows
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
 from dashboards.boards import BOARDS, TENANT_BOARDS
@@ -75,12 +75,6 @@ def text(page: Page, selector: str, wanted: str | re.Pattern[str]) -> None:
     expect(page.locator(selector).first).to_have_text(wanted, timeout=SOON_MS)
 
 
-def put(site: "Site", hits: list[dict[str, Any]]) -> None:
-    """As hits that come late, whose minutes are counted from facts."""
-    insert(site.clickhouse, "facts_in", hits)
-    insert(site.clickhouse, "minute_rows", [row | {"late": True} for row in minute_rows(hits)])
-
-
 def figure(page: Page, title: str, wanted: str) -> None:
     """A key figure has this value."""
     shown = page.locator(".figure", has=page.get_by_text(title, exact=True)).locator(".value")
@@ -107,7 +101,7 @@ def test_numbers_appear_and_move(counting: "Site", page: Page):
 
     first = [fact(now_ms() - 90_000 + i, visitor=1 + i % 1000) for i in range(1200)]
     first += [fact(now_ms() - 80_000, "click", visitor=1), fact(now_ms() - 70_000, duplicate=True)]
-    put(counting, first)
+    insert_late(counting.clickhouse, first)
     figure(page, "Impressions", "1,200")
     figure(page, "Unique IPs", "1,000")
     figure(page, "CTR", "0.08%")
@@ -124,7 +118,7 @@ def test_numbers_appear_and_move(counting: "Site", page: Page):
     )
     letter = {"id": first[0]["id"], "ts": now_ms(), "reason": "name", "origin": "spool a@1", "line": "?"}
     insert(counting.clickhouse, "dead_letters", [letter])
-    put(counting, [fact(now_ms(), visitor=5000 + i) for i in range(12_345)])
+    insert_late(counting.clickhouse, [fact(now_ms(), visitor=5000 + i) for i in range(12_345)])
     figure(page, "Impressions", "13,545")
     figure(page, "Dead letters", "1")
     text(page, "#freshness", re.compile(r"^Newest hit counted \d s ago$"))
@@ -140,7 +134,7 @@ def test_it_outlives_clickhouse(site: "Site", context: BrowserContext):
     site.start_clickhouse()
     text(page, "#freshness", re.compile("`pixeltally sink` makes them"))
     make_tables(site.clickhouse)
-    put(site, [fact(now_ms() - 30_000)])
+    insert_late(site.clickhouse, [fact(now_ms() - 30_000)])
     figure(page, "Impressions", "1")
     text(page, "#freshness", re.compile(r"^Newest hit counted \d\d s ago: no traffic, or the pipeline lags$"))
 
@@ -150,7 +144,7 @@ def test_it_outlives_clickhouse(site: "Site", context: BrowserContext):
     assert urllib.request.urlopen(f"{site.url}/healthz", timeout=2).read() == b"ok\n"
 
     site.start_clickhouse()
-    put(site, [fact(now_ms())])
+    insert_late(site.clickhouse, [fact(now_ms())])
     figure(page, "Impressions", "2")
 
     assert site.stop("live") == 0

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from facts import fact, insert, make_tables, minute_rows
+from facts import fact, insert, insert_late, make_tables, minute_rows
 from processes import wait_until
 
 from dashboards.boards import BOARDS, TENANT_BOARDS, network, pipeline
@@ -170,21 +170,15 @@ def test_what_is_shown_equals_a_recount_as_time_goes_on(reader: ClickHouse, clic
     changed = ({"duplicate": True}, {"verdict": "bot"})
     replayed = [each | {"version": 2} | changed[each["kind"] in ("click", "conversion")] for each in facts[::50]]
 
-    def put(rows: list[Fact]) -> None:
-        """As rows that come late, so that their minutes are counted from them."""
-        insert(clickhouse, "facts_in", rows)
-        insert(clickhouse, "minute_rows", [each | {"late": True} for each in minute_rows(rows)])
-
-    put(facts)
-    put(facts[:1000])
-    put(replayed)
+    for rows in (facts, facts[:1000], replayed):
+        insert_late(clickhouse, rows)
     replaced = {each["id"]: each for each in facts + replayed}
 
     watched = [Watched(View(network.BOARD, span=span)) for span in ("15m", "1h", "6h")]
     for step_s in (0, 2, 75, 600):
         # What comes in meanwhile lies in the last minutes, some of it late.
         more = traffic(step_s + 2, 100, now_ms + (step_s - 90) * 1000, now_ms + step_s * 1000)
-        put(more)
+        insert_late(clickhouse, more)
         replaced |= {each["id"]: each for each in more}
         for each in watched:
             each.refresh(reader, NOW_S + step_s)

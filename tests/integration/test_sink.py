@@ -67,18 +67,22 @@ def server_has(ask, count):
         return False
 
 
+def has(url, count):
+    return server_has(lambda sql: client(url).query(sql).result_rows, count)
+
+
 def test_clickhouse_away_is_waited_for(kafka, tmp_path):
     now = time.time_ns() // 1_000_000
     with start_clickhouse(tmp_path / "clickhouse") as server:
         sink = tier("sink", tmp_path, PIXELTALLY_KAFKA=kafka, PIXELTALLY_CLICKHOUSE_URL=server.url)
         produce(kafka, topics.FACTS, lines([fact(now)]))
-        wait_until(lambda: server_has(lambda sql: client(server.url).query(sql).result_rows, 1), "the first")
+        wait_until(lambda: has(server.url, 1), "the first")
         port = server.port
     produce(kafka, topics.FACTS, *[lines([fact(now + number)]) for number in range(1, 101)])
     time.sleep(2)
     assert sink.poll() is None
     with start_clickhouse(tmp_path / "clickhouse", port) as server:
-        wait_until(lambda: server_has(lambda sql: client(server.url).query(sql).result_rows, 101), "the rest")
+        wait_until(lambda: has(server.url, 101), "the rest")
         sink.terminate()
         assert sink.wait(20) == 0
         sink.communicate()
@@ -91,13 +95,13 @@ def test_kafka_away_is_two_lines_of_the_log(start_broker, tmp_path):
     with start_clickhouse(tmp_path / "clickhouse") as server:
         sink = tier("sink", tmp_path, PIXELTALLY_KAFKA=servers, PIXELTALLY_CLICKHOUSE_URL=server.url)
         produce(servers, topics.FACTS, lines([fact(now)]))
-        wait_until(lambda: server_has(lambda sql: client(server.url).query(sql).result_rows, 1), "the first")
+        wait_until(lambda: has(server.url, 1), "the first")
         broker.terminate()
         broker.communicate(timeout=60)
         time.sleep(8)
         start_broker(tmp_path / "kafka", int(servers.rpartition(":")[2]))
         produce(servers, topics.FACTS, lines([fact(now + 1)]))
-        wait_until(lambda: server_has(lambda sql: client(server.url).query(sql).result_rows, 2), "what came then")
+        wait_until(lambda: has(server.url, 2), "what came then")
         time.sleep(6)
         sink.terminate()
         assert sink.wait(20) == 0
@@ -117,14 +121,14 @@ def test_what_a_rebalance_brings_while_clickhouse_is_away_is_not_passed_over(kaf
         running = threading.Thread(target=sink.run, daemon=True)
         running.start()
         produce(kafka, topics.FACTS, lines([fact(now)]))
-        wait_until(lambda: server_has(lambda sql: client(server.url).query(sql).result_rows, 1), "the first")
+        wait_until(lambda: has(server.url, 1), "the first")
     produce(kafka, topics.FACTS, lines([fact(now + 1)]))
     time.sleep(2)  # that one is in its hands
     for partition in range(1, 4):
         produce(kafka, topics.FACTS, lines([fact(now + 1 + partition)]), partition=partition)
     come_and_go(kafka)
     with start_clickhouse(tmp_path, server.port):
-        wait_until(lambda: server_has(lambda sql: client(server.url).query(sql).result_rows, 5), "all of them")
+        wait_until(lambda: has(server.url, 5), "all of them")
         sink.stop()
         running.join(30)
 
