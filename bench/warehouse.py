@@ -36,7 +36,7 @@ LONG_S = 2.0
 PLAIN = "plain"
 PLAIN_ROWS = 10_000_000
 
-_SAME = ("facts", "impressions", "opens", "clicks", "conversions", "terms_set")
+_SAME = ("facts", "impressions", "opens", "clicks", "terms_set")
 _COUNTS = """
     advertiser, campaign, creative, placement, countIf(image) AS gross,
     countIf(image AND verdict != 'valid' AND NOT duplicate) AS invalid, countIf(image AND duplicate) AS duplicates,
@@ -67,6 +67,15 @@ SELECT
     uniqExactIf(visitor, image AND verdict = 'valid') AS uniques, countIf(image AND duplicate) AS duplicates
 FROM {_FACTS}
 GROUP BY ALL
+""",
+    "orders_between": f"""
+SELECT * FROM
+(
+    SELECT * FROM {_FACTS} WHERE kind = 'conversion'
+    ORDER BY NOT counted, ts, id
+    LIMIT 1 BY advertiser, campaign, if(`order` = '', toString(id), concat('order ', `order`))
+)
+WHERE counted AND ts >= {{since:DateTime64(3)}} AND ts < {{until:DateTime64(3)}}
 """,
     "charges_between": f"""
 SELECT advertiser, campaign, day, currency, price / 1000 * if(basis = 'unique', c.uniques, c.valid) AS spent

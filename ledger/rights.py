@@ -24,6 +24,7 @@ READABLE = {
     "opens": "",
     "clicks": "",
     "conversions": "",
+    "orders_between": "(since = '1970-01-01 00:00:00', until = '2105-12-31 00:00:00')",
     "minutes": "",
     "ledger": "",
     "ctr": "",

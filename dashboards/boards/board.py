@@ -91,6 +91,11 @@ def reached(where: str = "1", *, steps: bool = False, span: tuple[str, str] = RA
 ) AS r"""
 
 
+def orders(where: str = "1", *, span: tuple[str, str] = RANGE) -> str:
+    """Orders that count and were reported in the range, each once, for a FROM."""
+    return f"(SELECT * FROM orders_between(since = {span[0]}, until = {span[1]}) WHERE {where}) AS o"
+
+
 def _whole(start: str, steps: bool, span: tuple[str, str]) -> str:
     """Whether its quarter hour lies in the range whole, and in one step of a series where that has steps."""
     return _WHOLE.format(start, *span) + (" AND $__interval_s % 900 = 0" if steps else "")

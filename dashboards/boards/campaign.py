@@ -11,6 +11,7 @@ from dashboards.boards.board import (
     Board,
     Place,
     counts,
+    orders,
     reached,
     visitors,
 )
@@ -41,7 +42,7 @@ FROM
     SELECT sum(r.valid) AS impressions, uniqExactArray(r.visitors) AS uniques, sum(r.clicks) AS clicks
     FROM {reached(OF_CREATIVE)}
 ) AS i,
-(SELECT countIf({COUNTED}) AS conversions FROM conversions WHERE $__timeFilter(ts) AND {OF_CAMPAIGN}) AS o
+(SELECT count() AS conversions FROM {orders(OF_CAMPAIGN)}) AS o
 """,
 )
 
@@ -204,11 +205,7 @@ FROM
             SELECT
                 o.advertiser AS advertiser, o.campaign AS campaign, if(c.visitor = 0, o.visitor, c.visitor) AS visitor,
                 if(c.visitor = 0, 'order', 'clicks order') AS is
-            FROM
-            (
-                SELECT advertiser, campaign, visitor, click_id FROM conversions
-                WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND {COUNTED}
-            ) AS o
+            FROM {orders(OF_CAMPAIGN)}
             LEFT ANY JOIN clicked AS c ON c.id = o.click_id AND c.advertiser = o.advertiser AND c.campaign = o.campaign
             UNION ALL
             SELECT DISTINCT advertiser, campaign, arrayJoin(v.visitors) AS visitor, 'seen'

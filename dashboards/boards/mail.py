@@ -1,6 +1,6 @@
 """E-mail: who opened, as far as an open proves anything, who clicked and who completed."""
 
-from dashboards.boards.board import COUNTED, FILL, GAPS, OF_CAMPAIGN, Board, Place
+from dashboards.boards.board import COUNTED, FILL, GAPS, OF_CAMPAIGN, Board, Place, orders
 from dashboards.panel import Column, Panel
 
 _OPENS = f"kind = 'open' AND $__timeFilter(ts) AND {OF_CAMPAIGN}"
@@ -10,7 +10,7 @@ _NAMED = "(SELECT click_id FROM facts WHERE kind = 'conversion' AND $__timeFilte
 
 #: The conversions that count, each with the click that it names, for a FROM.
 _ORDERS = f"""
-    (SELECT * FROM conversions WHERE $__timeFilter(ts) AND {OF_CAMPAIGN} AND {COUNTED}) AS o
+    {orders(OF_CAMPAIGN)}
     LEFT ANY JOIN
     (
         SELECT advertiser, campaign, id, ts, visitor, subscriber FROM clicks

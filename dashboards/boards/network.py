@@ -1,6 +1,6 @@
 """Network overview: the whole network at a glance, and who of it is large."""
 
-from dashboards.boards.board import COUNTED, FILL, GAPS, NAMED, RANGE, UNIT_NAME, Board, Place, counts, reached
+from dashboards.boards.board import FILL, GAPS, NAMED, RANGE, UNIT_NAME, Board, Place, counts, orders, reached
 from dashboards.boards.money import SPEND
 from dashboards.panel import Column, Panel
 
@@ -19,10 +19,7 @@ def _sums(span: tuple[str, str]) -> str:
             uniqExactArray(r.visitors) AS uniques, sum(r.clicks) AS clicks
         FROM {reached(span=span)}
     ) AS i,
-    (
-        SELECT count() AS conversions FROM conversions
-        WHERE ts >= {span[0]} AND ts < toDateTime64({span[1]}, 3) AND {COUNTED}
-    ) AS o"""
+    (SELECT count() AS conversions FROM {orders(span=span)}) AS o"""
 
 
 KEY_FIGURES = Panel(
@@ -145,8 +142,7 @@ FROM
         0 AS conversions, sum(r.invalid) AS invalid, sum(r.gross) AS gross
     FROM {reached(NAMED)} GROUP BY advertiser
     UNION ALL
-    SELECT advertiser, 0, 0, 0, count(), 0, 0
-    FROM conversions WHERE $__timeFilter(ts) AND {COUNTED} GROUP BY advertiser
+    SELECT advertiser, 0, 0, 0, count(), 0, 0 FROM {orders()} GROUP BY advertiser
 ) AS i
 GROUP BY advertiser
 ORDER BY impressions DESC, advertiser

@@ -7,9 +7,21 @@ from typing import Any
 
 import pytest
 from facts import client, fact, insert, make_tables
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from processes import start_clickhouse
 
 NOW_MS = 1_764_000_000_000
+DAY_MS = 86_400_000
+
+JUDGED = st.fixed_dictionaries({"verdict": st.sampled_from(["valid", "valid", "bot"]), "duplicate": st.booleans()})
+#: A report of an order: as it was judged first, and by the rules that hold.
+REPORT = st.tuples(
+    st.fixed_dictionaries({"campaign": st.sampled_from("ab"), "order": st.sampled_from(["", "1", "2", "3"])}),
+    st.integers(0, 60 * 24).map(lambda hours: NOW_MS + hours * 3_600_000),
+    JUDGED,
+    JUDGED,
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +41,7 @@ def test_an_order_is_one_row_and_the_first_counts(url: str) -> None:
     lines = [
         conversion(NOW_MS + 5, campaign="shop", order="1", value="99", currency="EUR", visitor=2),
         first,
-        conversion(NOW_MS + 40 * 86_400_000, campaign="shop", order="1", value="98", visitor=3),
+        conversion(NOW_MS + 40 * DAY_MS, campaign="shop", order="1", value="98", visitor=3),
         conversion(NOW_MS + 1, campaign="shop", order="2", value="99999999999999.9999"),
         conversion(NOW_MS + 1, campaign="other", order="1", value="1"),
         conversion(NOW_MS + 2, campaign="shop"),
@@ -64,6 +76,32 @@ def test_an_order_that_a_scanner_reported_first_is_the_buyers(url: str) -> None:
         "SELECT `order`, visitor, verdict FROM conversions WHERE campaign = 'scanned' ORDER BY `order`"
     )
     assert rows.result_rows == [("1", 9, "valid"), ("2", 1, "bot")]
+
+
+@settings(max_examples=30, deadline=None, phases=[Phase.generate])
+@given(st.lists(REPORT, min_size=20, unique_by=lambda report: report[1]), st.integers(0, 60), st.integers(0, 60))
+def test_orders_between_two_moments_are_those_that_were_not_reported_before(
+    url: str, reports: list[tuple[dict[str, str], int, dict[str, Any], dict[str, Any]]], one: int, other: int
+) -> None:
+    client(url).command("SYSTEM STOP MERGES facts")
+    advertiser = f"drawn-{uuid.uuid4().hex}"
+    held: dict[tuple[str, ...], tuple[int, str]] = {}
+    said = [conversion(ts_ms, advertiser=advertiser, **of, **before) for of, ts_ms, before, _ in reports]
+    insert(url, "facts_in", said)
+    insert(url, "facts_in", [each | now | {"version": 2} for each, (*_, now) in zip(said, reports, strict=True)])
+    for line, (of, ts_ms, _, now) in zip(said, reports, strict=True):
+        if now == {"verdict": "valid", "duplicate": False}:
+            key = (of["campaign"], of["order"]) if of["order"] else (line["id"],)
+            held[key] = min(held.get(key, (ts_ms, line["id"])), (ts_ms, line["id"]))
+    since, until = (NOW_MS + days * DAY_MS for days in sorted((one, other)))
+    rows = client(url).query(
+        "SELECT toString(id) FROM orders_between(since = fromUnixTimestamp64Milli({since:Int64}, 'UTC'),"
+        " until = fromUnixTimestamp64Milli({until:Int64}, 'UTC')) WHERE advertiser = {advertiser:String}",
+        parameters={"since": since, "until": until, "advertiser": advertiser},
+    )
+    assert sorted(row[0] for row in rows.result_rows) == sorted(
+        identity for ts_ms, identity in held.values() if since <= ts_ms < until
+    )
 
 
 def test_the_recount_of_a_late_minute_has_its_conversions_and_revenue(url: str) -> None:

@@ -26,7 +26,7 @@ COMMITTED = {path.name: json.loads(path.read_text()) for path in sorted((ROOT / 
 
 #: What the contract offers to dashboards (parts of minutes add up to `minutes`); plans; and, for the health of the
 #: pipeline, facts and reconciliations.
-VIEWS = {"impressions", "opens", "clicks", "conversions", "minute_parts", "dead_letters", "charges"}
+VIEWS = {"impressions", "opens", "clicks", "orders_between", "minute_parts", "dead_letters", "charges"}
 VIEWS |= {"counted_parts", "open_parts", "slice_visitors", "charges_between"}
 VIEWS |= {"terms_set", "facts", "reconciliations"}
 
