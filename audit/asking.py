@@ -25,7 +25,7 @@ _UNIT = re.compile(rf"({_NAME})/({_NAME})/({_NAME})(?:/({_NAME}))?", re.ASCII)
 _CAMPAIGN = re.compile(rf"({_NAME})/({_NAME})", re.ASCII)
 _ENDINGS = {"p": "gif png", "i": "gif png jpg webp svg", "v": "gif"}
 _EVENTS = {"": "impression", "impression": "impression", "open": "open", "view": "view"}
-_FOR = re.compile(r'(?:^|[;,])\s*for\s*=\s*("(?:[^"\\]|\\.)*"|[^;,\s]*)', re.IGNORECASE)
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 class Asked(NamedTuple):
@@ -196,17 +196,30 @@ def _by_address(address: Address, agent: str, settings: Mapping[str, str]) -> st
 def _client(said: Mapping[str, Any], trusted: list[Any]) -> Address | None:
     """The right-most address that is no trusted proxy's."""
     client = _parsed(said["peer"])
-    forwarded, forwarded_for = said.get("forwarded", ""), said.get("forwarded_for", "")
-    if forwarded:
-        hops = [hop.strip('"') for hop in _FOR.findall(forwarded)]
-    else:
-        hops = forwarded_for.split(",") if forwarded_for else []
+    forwarded_for = said.get("forwarded_for", "")
+    hops = forwarded_for.split(",") if forwarded_for else _hops(said.get("forwarded", ""))
     while client is not None and hops and any(client in network for network in trusted):
         before = _parsed(hops.pop())
         if before is None:
             break
         client = before
     return client
+
+
+def _hops(forwarded: str) -> list[str]:
+    """Whom each element of the header names; nobody where one pair of any is not `name=value`."""
+    texts = iter(_QUOTED.findall(forwarded))
+    hops = []
+    for element in _QUOTED.sub('""', forwarded).split(","):
+        names = {}
+        for pair in filter(str.strip, element.split(";")):
+            name, is_pair, value = (part.strip() for part in pair.partition("="))
+            if not (is_pair and re.fullmatch(r'[^\s"]+', name) and (value == '""' or '"' not in value)):
+                return []
+            names[name.lower()] = next(texts).strip('"') if value == '""' else value
+        if names:
+            hops.append(names.get("for", ""))
+    return hops
 
 
 def _parsed(text: str) -> Address | None:

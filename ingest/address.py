@@ -8,7 +8,8 @@ from socket import AF_INET, inet_pton
 from pixeltally.identity import Address
 from pixeltally.settings import Network
 
-_FORWARDED_FOR = re.compile(r'(?:^|[;,])\s*for\s*=\s*("(?:[^"\\]|\\.)*"|[^;,\s]*)', re.IGNORECASE)
+#: One `name=value` of Forwarded, or nothing, and what ends it.
+_PAIR = re.compile(r'\s*(?:([^\s=;,"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;,"]*))?\s*([;,]|\Z)')
 
 
 class Addresses:
@@ -18,15 +19,17 @@ class Addresses:
         self._trusted = trusted
 
     def client(self, peer: str, forwarded: str, forwarded_for: str) -> Address | None:
-        """The right-most untrusted address (Forwarded, else X-Forwarded-For, else the peer).
+        """The right-most untrusted address (X-Forwarded-For, else Forwarded, else the peer).
 
         A header counts only where the peer is trusted; what is no address (`unknown`, an obfuscated name)
-        ends the search at the proxy that reported it. None where even the peer has no IP address.
+        ends the search at the proxy that reported it. Nearly all proxies write X-Forwarded-For, and hand on a
+        Forwarded that the client may have made up: so that counts only alone. None where even the peer has no IP
+        address.
         """
         client = parse(peer)
         if client is None or not self._trusted or not self._is_trusted(client):
             return client
-        for entry in reversed(_entries(forwarded, forwarded_for)):
+        for entry in reversed(forwarded_for.split(",") if forwarded_for else _reported(forwarded)):
             address = parse(entry)
             if address is None:
                 break
@@ -39,10 +42,26 @@ class Addresses:
         return any(address.version == network.version and address in network for network in self._trusted)
 
 
-def _entries(forwarded: str, forwarded_for: str) -> list[str]:
-    if forwarded:
-        return [entry.strip('"') for entry in _FORWARDED_FOR.findall(forwarded)]
-    return forwarded_for.split(",") if forwarded_for else []
+def _reported(forwarded: str) -> list[str]:
+    """Whom each element of Forwarded (RFC 7239) is `for`, empty where it doesn't say.
+
+    None at all of one that isn't well-formed: who opens a quote would hide what proxies write behind it.
+    """
+    hops: list[str] = []
+    pairs: dict[str, str] = {}
+    end, at = ",", 0
+    while end:
+        found = _PAIR.match(forwarded, at)
+        if found is None:
+            return []
+        name, value, end = found.groups()
+        at = found.end()
+        if name:
+            pairs[name.lower()] = value.strip().strip('"')
+        if end != ";" and pairs:
+            hops.append(pairs.get("for", ""))
+            pairs = {}
+    return hops
 
 
 def parse(text: str) -> Address | None:

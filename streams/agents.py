@@ -20,8 +20,9 @@ _DOMAINS = Domain.USER_AGENT | Domain.OS
 #: E-mail services that fetch images for whom reads: Gmail, Yahoo Mail, Fastmail.
 _MAIL_PROXIES = re2.compile(r"GoogleImageProxy|GmailImageProxy|YahooMailProxy|YahooCacheSystem|FastmailUA")
 
-#: All that Apple Mail says of itself where Mail Privacy Protection fetches images.
-_APPLE_MAIL = "Mozilla/5.0"
+#: Who fetches images whether anybody reads or not: all that Apple Mail says of itself with Mail Privacy Protection, and
+#: what Gmail says where it fetches an e-mail's images before anybody opens that.
+_MAIL_MACHINES = re2.compile(r"^Mozilla/5\.0$| Edge/12\.246 Mozilla/5\.0$")
 
 _TV = re2.compile(r"TV|BRAVIA|Roku|AFT[A-Z]|CrKey|Web0S|Viera|Chromecast")
 _TABLET = re2.compile(r"iPad|Tablet|PlayBook|Kindle|Silk/")
@@ -82,7 +83,7 @@ class Agents:
 
 
 def _mail(agent: str) -> str:
-    if agent == _APPLE_MAIL:
+    if _MAIL_MACHINES.search(agent):
         return "machine"
     return "proxy" if _MAIL_PROXIES.search(agent) else ""
 
@@ -93,8 +94,10 @@ def _device(agent: str, system: str) -> str:
         return "tv"
     if _CONSOLE.search(agent):
         return "console"
-    if _TABLET.search(agent) or (system == "Android" and "Mobi" not in agent):
+    if _TABLET.search(agent):
         return "tablet"
     if _MOBILE.search(agent):
         return "mobile"
+    if system == "Android":
+        return "tablet" if agent.startswith("Mozilla/") else ""
     return "desktop" if system in _DESKTOPS else ""

@@ -17,10 +17,17 @@ _LEFT_OUT = frozenset(("MetaIAB Facebook", r"008\/", "Sogou", r"Code\/1\.", r"Tr
 #: A phone's model may be called anything, `Cubot` or `M bot 60`.
 _MODEL = re2.compile(r"\(Linux; (?:U; )?Android [^()]*(?:\([^()]*\)[^()]*)*\)")
 
+#: Apps whose names stand in the agents of their own browsers, as they do in those of bots.
+_APPS = re2.compile(r"(?:Sonic )?Slack_SSB/\S+|Slack/\S+|Notion/\S+")
+
 #: People's programs that don't say they are browsers: apps by their phone's HTTP client, Outlook, TVs, old phones.
 _PEOPLES = re2.compile(
-    r"CFNetwork/.* Darwin/|Dalvik/|Cronet|Outlook|ms-office|HbbTV/|Profile/MIDP|UCBrowser|UCWEB|BlackBerry"
+    r"CFNetwork/.* Darwin/|AppleCoreMedia/|Dalvik/|Cronet|Instagram |Outlook|ms-office|HbbTV/|Roku/|Profile/MIDP"
+    r"|UCBrowser|UCWEB|BlackBerry"
 )
+
+#: Programs that name a system, as browsers do.
+_PROGRAMS = re2.compile(r"PowerShell/")
 
 #: What browsers name, one or the other: an engine, a system or themselves.
 _BROWSERS = re2.compile(
@@ -50,6 +57,8 @@ class Bots:
     def reason(self, agent: str) -> str:
         """`bot`, `non-browser`, or nothing: it may be a person's."""
         agent = _MODEL.sub("(Linux; Android)", agent)
+        if "AppleWebKit/" in agent:
+            agent = _APPS.sub("", agent)
         found = self._crawler_user_agents.Match(agent)
         if found:
             return "bot" if any(self._kinds[i] == "bot" for i in found) else "non-browser"
@@ -59,7 +68,7 @@ class Bots:
             return "bot"
         if is_crawler(agent):
             return "non-browser" if crawler_signals(agent) == ["no_browser_signature"] else "bot"
-        return "" if _BROWSERS.search(agent) else "non-browser"
+        return "non-browser" if _PROGRAMS.search(agent) or not _BROWSERS.search(agent) else ""
 
 
 def versions() -> dict[str, str]:

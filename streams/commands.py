@@ -71,8 +71,10 @@ def rules_judge(settings: Settings) -> None:
     from streams.judging import judged
 
     enricher, answers = Enricher(settings), click.get_binary_stream("stdout")
+    done = 0
     while lines := [*islice(sys.stdin.buffer, _AT_A_TIME)]:
-        answers.writelines(judged(enricher, lines))
+        answers.writelines(judged(enricher, lines, done))
+        done += len(lines)
 
 
 @command(
@@ -86,12 +88,12 @@ def rules_rerun(settings: Settings, first: datetime, last: datetime) -> None:
     \b
     Example: pixeltally rules rerun --from 2026-11-01 --to 2026-11-30
     """
-    from pixeltally.database import connect
+    from pixeltally.database import reach
     from streams.enrich import Enricher
     from streams.rerun import rerun
 
-    enricher = Enricher(settings)
-    changes = rerun(connect(settings), enricher, first.date(), last.date())
+    client, enricher = reach(settings), Enricher(settings)
+    changes = rerun(client, enricher, first.date(), last.date())
     rows = [(before, after, f"{count:,}") for (before, after), count in sorted(changes.items())]
     _print([("first", "now", "hits"), *rows])
     click.echo(f"\nrules_version: {enricher.version()}")

@@ -56,7 +56,7 @@ class Table:
             self._give_up(error)
 
     def path_of(self, candidates: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-        """Which of the paths this file puts a value at; the first where it holds none."""
+        """Which of the paths this file puts a value at; the first where it holds none, which is said."""
         if self._reader is not None:
             try:
                 records = [record for _, record in islice(self._reader, _LOOKED_AT)]
@@ -66,6 +66,9 @@ class Table:
             for path in candidates:
                 if any(isinstance(_value(record, path), str | int) for record in records):
                     return path
+            if self._reader is not None:
+                names = " or ".join(".".join(path) for path in candidates)
+                log.warning("%s holds no %s: is it of another kind? What it would say stays empty", self._name, names)
         return candidates[0]
 
     def look_up(self, addresses: Sequence[str], path: tuple[str, ...]) -> list[Any]:

@@ -90,6 +90,9 @@ _RESERVED = tuple(
     for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "2001:2::/48", "2001:10::/28")
 )
 
+#: Ranges of theirs that stand in the tables of other systems: of Barracuda's Email Gateway Defense.
+_SCANNERS_RANGES = (ip_network("209.222.80.0/21"),)
+
 _BY_ASN = {asn: "proxy" for asns in _PROXIES.values() for asn in asns} | {
     asn: "scanner" for asns in _SCANNERS.values() for asn in asns
 }
@@ -111,7 +114,9 @@ class Networks:
         self._v4_ends = np.array(v4.ends, np.uint32)
         self._v4_kinds = np.array([*v4.kinds, ""], object)
         self._v6 = _Ranges(data.v6_starts, data.v6_ends, [kinds[label] for label in data.v6_labels], 6)
-        self._internal = [(*_bounds(network), network.version) for network in internal]
+        overruling = [(network, "scanner") for network in _SCANNERS_RANGES]
+        overruling += [(network, "internal") for network in internal]
+        self._overruling = [(*_bounds(network), network.version, kind) for network, kind in overruling]
 
     def of_v4(self, packed: Collection[bytes], asns: Sequence[int]) -> list[str]:
         """The kinds of IPv4 addresses of four bytes each, which belong to `asns` (0: unknown)."""
@@ -128,11 +133,9 @@ class Networks:
     def _overruled(self, kinds: list[str], numbers: Sequence[int], asns: Sequence[int], version: int) -> list[str]:
         if not _BY_ASN.keys().isdisjoint(asns):
             kinds = [_BY_ASN.get(asn, kind) for kind, asn in zip(kinds, asns, strict=True)]
-        for first, last, of_version in self._internal:
+        for first, last, of_version, what in self._overruling:
             if of_version == version:
-                kinds = [
-                    "internal" if first <= number <= last else kind for kind, number in zip(kinds, numbers, strict=True)
-                ]
+                kinds = [what if first <= number <= last else kind for kind, number in zip(kinds, numbers, strict=True)]
         return kinds
 
 

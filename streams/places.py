@@ -102,7 +102,8 @@ def _numbers(asns: Sequence[object]) -> list[int]:
 
 
 def _number(asn: object) -> int:
-    return int(asn[2:]) if isinstance(asn, str) and asn[2:].isdecimal() else 0
+    digits = asn.removeprefix("AS") if isinstance(asn, str) else ""
+    return int(digits) if digits.isdecimal() else 0
 
 
 NOWHERE = Place("", 0, "", "", sign.NO_ADDRESS, b"")

@@ -1,6 +1,7 @@
 """Rates facts that are in ClickHouse by today's rules, as a version of its own beside the first answer, which stays.
 
 What needs a visitor's history (`rules.BY_HISTORY`: a rate, a click's timing) is not judged again: the reason is kept.
+So are all reasons of a fact of which neither address nor agent is there (any more: `pixeltally forget`).
 """
 
 from collections import Counter
@@ -17,12 +18,15 @@ from streams.rules import BY_HISTORY, Judge, Ruling
 #: A day's facts, as the enricher takes them: an address as text, empty where none is kept.
 _FACTS = """
 SELECT
-    id, ts, kind, advertiser, campaign, creative, placement, verdict, reasons, user_agent, purpose,
+    id, ts, kind, advertiser, campaign, creative, placement, verdict, reasons, evidence, user_agent, purpose,
     if(ip = toIPv6('::'), '', replaceRegexpOne(toString(ip), '^::ffff:([0-9.]+)$', '\\\\1')) AS address
 FROM facts FINAL
 WHERE ts >= {start:DateTime64(3, 'UTC')} AND ts < {end:DateTime64(3, 'UTC')}
 SETTINGS max_block_size = 50000, do_not_merge_across_partitions_select_final = 1
 """
+
+#: Days that facts may be of.
+_DAYS = date(1970, 1, 1), date(2105, 12, 31)
 
 #: What is kept of a fact as it is.
 _KEPT = ("id", "ts", "kind", "advertiser", "campaign", "creative", "placement", "first_verdict")
@@ -40,6 +44,8 @@ def rerun(client: Client, enricher: Enricher, first: date, last: date) -> Counte
     if not client.command("EXISTS TABLE rerates"):
         raise Refused("the database has no table rerates yet: start `pixeltally sink`, which makes it")
     changes: Counter[tuple[str, str]] = Counter()
+    if first < _DAYS[0] or last > _DAYS[1]:
+        raise Refused(f"days are from {_DAYS[0]} to {_DAYS[1]}")
     for day in range((last - first).days + 1):
         bounds = {"start": first + timedelta(day), "end": first + timedelta(day + 1)}
         with client.query_column_block_stream(_FACTS, parameters=bounds) as blocks:
@@ -49,12 +55,16 @@ def rerun(client: Client, enricher: Enricher, first: date, last: date) -> Counte
 
 
 def _rate(client: Client, enricher: Enricher, block: Sequence[Sequence[Any]]) -> list[tuple[str, str]]:
-    *kept, reasons, agents, purposes, addresses = block
+    *kept, reasons, evidences, agents, purposes, addresses = block
     kinds, verdicts = kept[2], kept[7]
     alone = enricher.judge_all(kinds, addresses, agents, purposes)
     rulings = [
         _with_history(enricher.judge, ruling, {verdict, *others})
-        for ruling, verdict, others in zip(alone, verdicts, reasons, strict=True)
+        if address or agent
+        else enricher.judge.rule({verdict, *others}, evidence)
+        for ruling, verdict, others, evidence, address, agent in zip(
+            alone, verdicts, reasons, evidences, addresses, agents, strict=True
+        )
     ]
     answers: list[list[Any]] = [
         [ruling.verdict for ruling in rulings],

@@ -75,7 +75,7 @@ RULES = (
     ),
     Rule(
         "bot-agent",
-        1,
+        2,
         "bot",
         "the agent is a known bot's, or names itself within the browser's engine",
         _MRC + "bots, spiders, crawlers; lists crawler-user-agents, CrawlerDetect, is-crawler",
@@ -83,15 +83,15 @@ RULES = (
     ),
     Rule(
         "bot-address",
-        1,
+        2,
         "bot",
         "the address is in a range that a crawler's owner publishes, or an e-mail scanner's",
-        _MRC + "bots, spiders, crawlers; list iporigin, autonomous systems of e-mail scanners",
+        _MRC + "bots, spiders, crawlers; list iporigin, autonomous systems and ranges of e-mail scanners",
         _unless_mail(sign.CRAWLER),
     ),
     Rule(
         "non-browser",
-        1,
+        2,
         "non-browser",
         "the agent is a program's that shows nothing to anybody, or there is none; not at an address that nobody on the"
         " Internet has: whoever tries the pixel out with curl sees it counted",
@@ -125,7 +125,8 @@ RULES = (
         "burst",
         1,
         "burst",
-        "after more than 200 counted requests of a campaign's visitor in a second, the rest of the minute",
+        "after more than 200 counted requests of a campaign's visitor in a second, the rest of the minute; seconds are"
+        " looked at once the minute has more than 200 (streams/rate.py)",
         _MRC + "activity-based filtration; RFC 7422 for how many people share an address",
     ),
 )
@@ -138,6 +139,9 @@ BY_HISTORY = frozenset(ORDER) - {rule.reason for rule in RULES if rule.applies}
 
 #: How an e-mail was opened, as far as a request tells; `confirmed`, by a click, is for SQL to say.
 MACHINE, PROXY, PROBABLE = "machine", "proxy", "probable"
+
+#: Reasons that say nothing against a person.
+_OF_NO_MACHINE = frozenset(("internal", "unregistered"))
 
 KIND_SIGNS: dict[Kind, int] = {"open": sign.OPEN, "impression": 0, "view": 0, "click": 0, "conversion": 0}
 
@@ -192,6 +196,8 @@ class Judge:
     def rule(self, reasons: Collection[str], evidence: str) -> Ruling:
         """The ruling that has these reasons."""
         ordered = tuple(reason for reason in ORDER if reason in reasons)
+        if evidence == PROBABLE and not _OF_NO_MACHINE.issuperset(ordered):
+            evidence = MACHINE
         return Ruling(ordered[0] if ordered else VALID, ordered, evidence)
 
     def verdict(self, name: str) -> int:
@@ -226,12 +232,12 @@ def reasons(signs: int) -> tuple[str, ...]:
 
 
 def evidence(signs: int) -> str:
-    """How an e-mail was opened, as far as these signs tell; empty where the request is for no e-mail's image."""
+    """How an e-mail was opened, as far as agents tell; empty where the request is for no e-mail's image."""
     if not signs & sign.OPEN:
         return ""
     if signs & sign.MAIL_PROXY:
         return PROXY
-    return MACHINE if signs & sign.MAIL_MACHINE or set(reasons(signs)) - {"internal"} else PROBABLE
+    return MACHINE if signs & sign.MAIL_MACHINE else PROBABLE
 
 
 def table_version() -> str:

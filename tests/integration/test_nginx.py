@@ -59,6 +59,7 @@ REQUESTS = [
     (b"GET", b"/p/a/b/c.gif", AGENT + b"X-Forwarded-For: 10.0.0.1, 203.0.113.7, 127.0.0.1\r\n"),
     (b"GET", b"/p/a/b/c.gif", AGENT + b"X-Forwarded-For: 2001:db8::7\r\n"),
     (b"GET", b"/p/a/b/c.gif", AGENT + b'Forwarded: for="[2001:db8::8]:99";proto=https\r\n'),
+    (b"GET", b"/p/a/b/c.gif", AGENT + b"X-Forwarded-For: 203.0.113.7\r\nForwarded: for=203.0.113.9\r\n"),
     (b"GET", b"/p/a/b/c.gif", AGENT + b"X-Forwarded-For: nonsense\r\n"),
     (b"GET", b"/p/a/b/c.gif?s=anna", AGENT + b"Sec-GPC: 1\r\n"),
     (b"GET", b"/p/a/b/c.gif?s=anna", AGENT + b"DNT: 1\r\n"),
@@ -68,6 +69,7 @@ REQUESTS = [
     (b"POST", b"/p/a/b/c.gif", b"Content-Length: 0\r\n"),
     (b"GET", link("acme/spring/banner").encode(), AGENT + b"X-Forwarded-For: 203.0.113.7\r\n"),
     (b"GET", link("acme/spring/banner").encode(), AGENT + b"Forwarded: for=203.0.113.8\r\n"),
+    (b"GET", link("acme/spring/banner").encode(), AGENT + b"X-Forwarded-For: 1.2.3.4\r\nForwarded: for=4.3.2.1\r\n"),
     (b"GET", b"/c/acme/spring/banner?to=https://evil.example/&k=wrong", AGENT),
     (b"HEAD", link("acme/spring/banner").encode(), AGENT),
 ]

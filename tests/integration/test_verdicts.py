@@ -80,6 +80,7 @@ HISTORY = [
     ({}, "unregistered", [], "unregistered", ["unregistered"]),
     ({"user_agent": "curl/8.5.0"}, "rate", ["rate"], "non-browser", ["non-browser", "rate"]),
     ({"ip": "::", "user_agent": ""}, "valid", [], "valid", []),
+    ({"ip": "::", "user_agent": ""}, "bot", ["bot", "datacenter"], "bot", ["bot", "datacenter"]),
     ({"kind": "open", "user_agent": "Mozilla/5.0", "ip": "3.5.140.1"}, "datacenter", ["datacenter"], "valid", []),
     ({"kind": "conversion", "order": "7", "ip": "::", "user_agent": ""}, "valid", [], "valid", []),
 ]
@@ -130,6 +131,10 @@ def test_the_command_prints_what_became_of_what(url: str) -> None:
         main, ["rules", "rerun", "--from", "2025-12-26", "--to", "2025-12-25"], env={"PIXELTALLY_CLICKHOUSE_URL": url}
     )
     assert wrong.exit_code == 2
+    late = CliRunner().invoke(
+        main, ["rules", "rerun", "--from", "9999-12-31", "--to", "9999-12-31"], env={"PIXELTALLY_CLICKHOUSE_URL": url}
+    )
+    assert (late.exit_code, late.stderr) == (2, "pixeltally: days are from 1970-01-01 to 2105-12-31\n")
 
 
 def test_a_database_from_before_is_refused(url: str) -> None:

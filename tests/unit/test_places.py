@@ -87,6 +87,27 @@ def test_what_cannot_be_read_is_said_once_and_leaves_fields_empty(tmp_path, capl
     assert broken.dates()["country"] == broken.dates()["asn"] == ""
 
 
+@pytest.mark.parametrize(("country", "asn"), [(IPINFO[1], IPINFO[0]), ("", "")])
+def test_a_file_of_another_kind_is_said_once(tmp_path, caplog, country, asn):
+    """One of systems where countries are asked of, and the other way round; and files without an entry."""
+    countries = {"198.51.100.0/24": country(64500, "x")} if country else {}
+    systems = {"198.51.100.0/24": asn("DE")} if asn else {}
+    with caplog.at_level(logging.WARNING):
+        mine = Places(write(tmp_path / "countries", countries), write(tmp_path / "systems", systems))
+        (place,) = mine.look_up(["198.51.100.1"])
+    assert (place.country, place.asn) == ("", 0)
+    said = [record.getMessage() for record in caplog.records]
+    assert [name in message for name, message in zip(("countries", "systems", "systems"), said, strict=True)] == [
+        True
+    ] * 3
+
+
+@pytest.mark.parametrize("text", ["AS3320", "3320"])
+def test_a_systems_number_may_be_a_text(tmp_path, text):
+    path = write(tmp_path / "a", {"198.51.100.0/24": {"asn": text, "name": "x"}})
+    assert Places(asn_mmdb=path).look_up(["198.51.100.1"])[0].asn == 3320
+
+
 def test_a_file_that_breaks_off_in_the_middle_is_said_once(tmp_path, caplog):
     path = tmp_path / "cut.mmdb"
     write(path, {f"198.51.{n}.0/24": MAXMIND[0]("DE") for n in range(200)})
@@ -116,6 +137,8 @@ NETWORKS = [
     ("172.224.226.1", "relay"),  # iCloud Private Relay
     ("165.225.0.1", "proxy"),  # Zscaler
     ("205.220.160.1", "scanner"),  # Proofpoint
+    ("209.222.82.1", "scanner"),  # Barracuda, among AWS's
+    ("209.222.88.0", ""),
 ]
 
 
