@@ -33,7 +33,8 @@ def call(app: "WSGIApplication", environ: dict[str, Any], body: bytes, date: str
         finally:
             getattr(chunks, "close", lambda: None)()
     except Exception:
-        log.exception("%s %s could not be answered", environ["REQUEST_METHOD"], environ["RAW_URI"])
+        # Of the query not a word: it names the subscriber.
+        log.exception("%s %s could not be answered", environ["REQUEST_METHOD"], environ["RAW_URI"].partition("?")[0])
     if environ["REQUEST_METHOD"] == "HEAD":
         content = b""
     elif content and not any(name.lower() == "content-length" for name, _ in headers):

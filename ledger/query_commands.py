@@ -1,5 +1,6 @@
 """Commands that ask: ad-hoc SQL, funnels and the lists that they begin with."""
 
+import os
 import sys
 from typing import TextIO
 
@@ -32,9 +33,13 @@ def sql(settings: Settings, query: str | None, format_name: str) -> int:
 
     if query is None and sys.stdin.isatty():
         raise Refused('say what to ask: pixeltally sql "SELECT …", or pipe the query in')
-    text = sys.stdin.read() if query in (None, "-") else query
+    said = sys.stdin.buffer.read() if query is None or query == "-" else os.fsencode(query)
     try:
-        for chunk in ask(reach(settings), text or "", format_name):
+        text = said.decode()
+    except UnicodeDecodeError:
+        raise Refused("the query is no UTF-8: save it as such") from None
+    try:
+        for chunk in ask(reach(settings), text, format_name):
             click.get_binary_stream("stdout").write(chunk)
         click.get_binary_stream("stdout").flush()
     except Failed as failure:

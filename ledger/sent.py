@@ -31,6 +31,13 @@ def read(file: TextIO, subscriber: str, time: str) -> Iterator[Sent]:
 
     Commas, semicolons or tabs separate. Raises :class:`Refused` at the first line that can't be used.
     """
+    try:
+        yield from _read(file, subscriber, time)
+    except UnicodeDecodeError:
+        raise Refused("the list is no UTF-8: save it as CSV UTF-8") from None
+
+
+def _read(file: TextIO, subscriber: str, time: str) -> Iterator[Sent]:
     head = file.readline()
     separator = max(",;\t", key=head.count)
     names = [name.strip() for name in next(csv.reader([head.removeprefix("\ufeff")], delimiter=separator), [])]
@@ -38,12 +45,18 @@ def read(file: TextIO, subscriber: str, time: str) -> Iterator[Sent]:
         raise Refused(f"the list has no column {subscriber!r}, it has: {', '.join(names) or 'nothing'}; see --column")
     who, when = names.index(subscriber), names.index(time) if time in names else None
     lines = csv.reader(file, delimiter=separator)
-    for fields in lines:
-        number = lines.line_num + 1
+    while True:
+        number = lines.line_num + 2
+        try:
+            fields = next(lines, None)
+        except csv.Error as error:
+            raise Refused(f"line {number} of the list: {error}; is a quote never closed?") from None
+        if fields is None:
+            return
         if not fields:
             continue
         if len(fields) <= who or not fields[who].strip():
-            raise Refused(f"line {number} of the list names no subscriber; nothing after it was imported")
+            raise Refused(f"line {number} of the list names no subscriber: mend it, and import the list again")
         said = fields[when].strip() if when is not None and len(fields) > when else ""
         yield Sent(fields[who].strip(), _time(said, number) if said else UNKNOWN)
 

@@ -18,6 +18,8 @@ _SETTINGS = {
     "output_format_pretty_single_large_number_tip_threshold": 0,
 }
 _CHUNK_BYTES = 1 << 16
+#: What readonly lets through.
+_CHANGES = ("KILL ", "UNDROP ")
 #: Hundreds of words, of which the one before has the likeliest.
 _SYNTAX = re.compile(r" Expected one of: .*(?= \(SYNTAX_ERROR\))", re.S)
 _BROKEN_OFF = b"__exception__\r\n"
@@ -28,18 +30,28 @@ class Failed(Exception):
 
 
 def ask(client: Client, query: str, format: str) -> Iterator[bytes]:
-    """The answer in `format` (`FORMATS`, or ClickHouse's) unless the query names one; raises :class:`Failed`."""
+    """The answer in `format` (`FORMATS`, or ClickHouse's) unless the query names one; raises :class:`Failed`.
+
+    Its end is held back until it is known whether that is why the answer broke off.
+    """
     tail = b""
     try:
+        [(normal,)] = client.query("SELECT formatQuerySingleLineOrNull({query:String})", {"query": query}).result_rows
+        if (normal or "").startswith(_CHANGES):
+            raise Failed(f"Cannot execute query in readonly mode: {normal.partition(' ')[0]} changes something.")
         answer: Any = client.raw_stream(
             query, settings=_SETTINGS, transport_settings={"X-ClickHouse-Format": FORMATS.get(format, format)}
         )
         with answer:
             while chunk := answer.read1(_CHUNK_BYTES):
-                tail = (tail + chunk)[-_CHUNK_BYTES:]
-                yield chunk
+                tail += chunk
+                yield tail[:-_CHUNK_BYTES]
+                tail = tail[-_CHUNK_BYTES:]
+        yield tail
     except (HTTPError, OSError):
-        raise Failed(_ending(tail)) from None
+        rest, says = _ending(tail)
+        yield rest
+        raise Failed(says) from None
     except ClickHouseError as error:
         raise Failed(reason(error)) from None
 
@@ -52,7 +64,9 @@ def reason(error: ClickHouseError) -> str:
     return _SYNTAX.sub("", text.partition(" (version ")[0]).strip()
 
 
-def _ending(tail: bytes) -> str:
-    """Why an answer broke off, where ClickHouse could still say it."""
-    text = tail.rpartition(_BROKEN_OFF)[0].rpartition(_BROKEN_OFF)[2].decode(errors="replace")
-    return reason(DatabaseError(text)) if text else "the answer broke off; ClickHouse's log says why"
+def _ending(tail: bytes) -> tuple[bytes, str]:
+    """The last of an answer that broke off, and why it did, where ClickHouse could still say it."""
+    rest, _, text = tail.rpartition(_BROKEN_OFF)[0].rpartition(_BROKEN_OFF)
+    if not text:
+        return tail, "the answer broke off; ClickHouse's log says why"
+    return rest.removesuffix(b"\r\n"), reason(DatabaseError(text.decode(errors="replace")))

@@ -22,7 +22,8 @@ def is_allowed(url: str) -> bool:
         return False
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and bool(_ascii_host(url))
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        return is_one and bool(_ascii_host(url))
     except (ValueError, idna.IDNAError):
         return False
 

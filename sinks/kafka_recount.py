@@ -1,9 +1,11 @@
 """Counts the hits of a range of minutes by reading `pixeltally.hits` itself, line by line."""
 
+from array import array
 from collections import Counter
 from collections.abc import Collection, Iterator
 
 import msgspec
+import numpy as np
 from confluent_kafka import Message, TopicPartition
 
 from pixeltally import topics
@@ -55,7 +57,8 @@ def count(settings: Settings, span: Span, refused: Collection[str]) -> Counter[P
 
 def _count(messages: Iterator[Message], span: Span, refused: Collection[str], found: Counter[Place]) -> None:
     start_ms, end_ms = span.start * 1000, span.end * 1000
-    highest: dict[str, int] = {}
+    places: dict[Place, int] = {}
+    seen: dict[str, tuple[array[int], array[int]]] = {}  #: each node's `seq`s, and the number of each one's place
     for message in messages:
         topic, partition, offset = topics.place(message)
         lines = [line for line in (message.value() or b"").split(b"\n") if line]
@@ -63,9 +66,14 @@ def _count(messages: Iterator[Message], span: Span, refused: Collection[str], fo
             if refused and f"{topic}/{partition}@{offset}#{number}" in refused:
                 continue
             hit = _decode(line)
-            if hit.seq <= highest.get(hit.node, -1):
-                continue
-            highest[hit.node] = hit.seq
             if start_ms <= hit.ts < end_ms:
                 minute = hit.ts // 60_000 * 60
-                found[minute, hit.advertiser, hit.campaign, hit.creative, hit.placement] += 1
+                place = (minute, hit.advertiser, hit.campaign, hit.creative, hit.placement)
+                seqs, numbers = seen.setdefault(hit.node, (array("Q"), array("q")))
+                seqs.append(hit.seq)
+                numbers.append(places.setdefault(place, len(places)))
+    named = list(places)
+    for seqs, numbers in seen.values():
+        _, first = np.unique(np.asarray(seqs), return_index=True)
+        for number, count in zip(*np.unique(np.asarray(numbers)[first], return_counts=True), strict=True):
+            found[named[number]] += int(count)

@@ -70,11 +70,12 @@ class Reconciliation:
 
 
 def reconcile(settings: Settings, client: Client, start: int, end: int | None) -> Reconciliation:
-    """Judge the minutes from `start` up to `end` (epoch seconds; None: up to what is settled).
+    """Judge the minutes from `start` up to `end` (epoch seconds; None: up to what is settled) of which facts are kept.
 
     Raises :class:`Refused` where the tiers don't come to rest, and KafkaException.
     """
     settled = settled_to(settings, client, start)
+    start = max(start, _kept_from(client))
     span = Span(start, max(start, min(end or settled, settled)))
     for _ in range(_LOOKS):
         found = judge(settings, client, span, end or settled)
@@ -95,6 +96,12 @@ def settled_to(settings: Settings, client: Client, start: int) -> int:
         oldest for _, _, oldest, newest, _ in stages.rows(client, stages.UNACCOUNTED, span) if newest > now - OVERDUE_S
     ]
     return int(min([now - YOUNGEST_S, *waiting])) // MINUTE_S * MINUTE_S
+
+
+def _kept_from(client: Client) -> int:
+    """The first minute of which the retention has deleted nothing, epoch seconds."""
+    [(before,)] = client.query("SELECT toUnixTimestamp(before) FROM horizon").result_rows
+    return -(-int(before) // MINUTE_S) * MINUTE_S
 
 
 def _settle_rows(settings: Settings) -> None:

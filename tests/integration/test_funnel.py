@@ -158,6 +158,9 @@ def test_where_no_subscriber_is_kept_none_is_kept_of_a_list(clickhouse, run, mon
         ("email\na@b\n", "no column 'subscriber', it has: email"),
         ("subscriber,sent_at\na,yesterday\n", "line 2 of the list: 'yesterday' is no time"),
         ("subscriber\na\n\n \n", "line 4 of the list names no subscriber"),
+        ('subscriber\na\n"' + "b" * 200_000, "line 3 of the list: field larger than field limit"),
+        ("subscriber\njürgen\n".encode("cp1252"), "no UTF-8"),
+        ("subscriber\na\n".encode("utf-16"), "no UTF-8"),
     ],
 )
 def test_a_list_that_cannot_be_used_is_refused_with_its_line(run, typed, sentence):

@@ -1,5 +1,6 @@
 """What is older than PIXELTALLY_RETENTION_DAYS goes, when the setting says so; what was counted stays."""
 
+import time
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from processes import wait_until
 from ledger.invoice import invoice
 from ledger.report import Question, report
 from pixeltally.errors import Refused
-from sinks import retention
+from sinks import reconcile, retention
 from sinks.migrate import migrate
 
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)
@@ -108,6 +109,15 @@ def test_rows_expire_when_the_setting_says_so_and_minutes_stay(database):
     put(database, [600])
     assert kept(database) == each({1, 600})
     assert len(rows(database, "SELECT * FROM minutes")) == 8
+
+
+def test_what_may_have_expired_is_not_reconciled(database):
+    assert reconcile._kept_from(database) == 0
+    before = time.time()
+    retention.apply(database, 30)
+    rounded_up = reconcile._kept_from(database) + 30 * 86_400
+    assert rounded_up % 60 == 0
+    assert before <= rounded_up < time.time() + 60
 
 
 def test_a_minute_is_settled_once_and_only_when_its_facts_are_about_to_go(database):

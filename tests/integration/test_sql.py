@@ -60,6 +60,8 @@ def test_a_query_comes_from_standard_input_too(run):
         "SET readonly = 0",
         "SELECT 1 SETTINGS readonly = 0",
         "SELECT 1; DROP TABLE facts",
+        "UNDROP TABLE facts",
+        "/* SELECT */ kill query WHERE 1",
     ],
 )
 def test_nothing_can_be_changed(clickhouse, run, statement):
@@ -67,7 +69,7 @@ def test_nothing_can_be_changed(clickhouse, run, statement):
     before = client(clickhouse).query(tables).result_rows
     code, out, said = run(statement)
     assert (code, out) == (1, "")
-    assert "READONLY" in said or "SYNTAX_ERROR" in said
+    assert "READONLY" in said or "readonly mode" in said or "SYNTAX_ERROR" in said
     assert client(clickhouse).query(tables).result_rows == before
 
 
@@ -91,6 +93,19 @@ def test_a_failing_query_says_why_in_one_line(run, query, format, sentence):
     assert code == 1
     assert said.startswith(f"pixeltally: {sentence}")
     assert said.count("\n") == 1
+
+
+def test_of_an_answer_that_breaks_off_there_is_what_came_and_nothing_else(run):
+    code, out, _ = run("SELECT number, throwIf(number = 3000000, 'too far') FROM numbers(10000000)", "--format", "csv")
+    assert code == 1
+    head, *rows = csv.reader(io.StringIO(out))
+    assert head[0] == "number"
+    assert [int(row[0]) for row in rows] == list(range(len(rows)))
+
+
+def test_a_query_that_is_no_utf_8_is_refused(run):
+    code, _, said = run(typed="SELECT 1".encode("utf-16"))
+    assert (code, said) == (2, "pixeltally: the query is no UTF-8: save it as such\n")
 
 
 def test_where_clickhouse_is_away_it_says_what_to_do(run, monkeypatch):

@@ -80,6 +80,8 @@ def test_a_redirect_can_never_carry_a_header(path, query):
         "https://x\r\ny",
         "https://x y",
         "http://[::1",
+        "https://x.example:99999/",
+        "https://x.example:port/",
         "https://good.example\\@evil.example/",
         "https://ü..example/",
         "https://a\u2488com/",
