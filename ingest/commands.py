@@ -61,7 +61,11 @@ def pixel(settings: Settings, unit: str, target: str | None, subscriber: str | N
 
 @click.group()
 def key() -> None:
-    """Keys that sign click links and tokens."""
+    """Keys that sign click links and tokens.
+
+    \b
+    Example: pixeltally key list
+    """
 
 
 @command(of=key)
@@ -112,7 +116,11 @@ _IDS = click.argument("ids", nargs=-1, metavar="[ID]...")
 
 @click.group()
 def dead() -> None:
-    """Dead letters: what could not be counted, why, and how it is put back."""
+    """Dead letters: what could not be counted, why, and how it is put back.
+
+    \b
+    Example: pixeltally dead list
+    """
 
 
 @command(

@@ -9,7 +9,11 @@ from pixeltally.settings import Settings
 
 @click.group()
 def advertiser() -> None:
-    """Advertisers: their ClickHouse users and tokens."""
+    """Advertisers: their ClickHouse users and tokens.
+
+    \b
+    Example: pixeltally advertiser list
+    """
 
 
 @command(click.argument("name"), of=advertiser)

@@ -50,7 +50,11 @@ def _environment_help() -> str:
 @click.group(cls=LazyGroup, places=_PLACES, epilog=_environment_help(), context_settings={"max_content_width": 110})
 @click.version_option(package_name="pixeltally")
 def main() -> None:
-    """Pixeltally counts tracking-pixel hits: exactly, through crashes, in seconds."""
+    """Pixeltally counts tracking-pixel hits: exactly, through crashes, in seconds.
+
+    \b
+    Example: pixeltally demo
+    """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     if "SUPERVISOR_ENABLED" in os.environ:  # supervisord says so to whom it starts
         die_with_parent()

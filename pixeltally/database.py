@@ -24,7 +24,7 @@ _LOG_EVERY_S = 10.0
 
 def connect(settings: Settings, database: str = DATABASE) -> Client:
     """A client of `database` without a session, so that several queries may run at once; waits for the server."""
-    where = urlsplit(settings.clickhouse).hostname
+    where = _place(settings)
     next_log = time.monotonic() + _LOG_EVERY_S
     while True:
         try:
@@ -38,7 +38,7 @@ def connect(settings: Settings, database: str = DATABASE) -> Client:
 
 def reach(settings: Settings) -> Client:
     """A client of our tables, for a command: it is refused where they can't be asked."""
-    where = urlsplit(settings.clickhouse).hostname
+    where = _place(settings)
     try:
         return _client(settings, DATABASE)
     except OperationalError:
@@ -49,6 +49,11 @@ def reach(settings: Settings) -> Client:
         if "UNKNOWN_DATABASE" not in str(error):
             raise
         raise Refused("ClickHouse has no Pixeltally tables yet: `pixeltally sink` makes them.") from None
+
+
+def _place(settings: Settings) -> str:
+    """Where it is, without name and password."""
+    return urlsplit(settings.clickhouse).netloc.rpartition("@")[2]
 
 
 def _client(settings: Settings, database: str) -> Client:

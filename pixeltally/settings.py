@@ -7,9 +7,10 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pixeltally.errors import Refused
 from pixeltally.hit import NAME_PATTERN
@@ -18,25 +19,32 @@ from pixeltally.keys import Keys, parse
 Network = IPv4Network | IPv6Network
 
 
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 < port < 65536:
-        raise ValueError("a port is 1 to 65535")
-    return port
+def _number(low: int, high: int | None = None) -> Callable[[str], int]:
+    span = f"from {low} to {high}" if high is not None else f"of at least {low}"
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"-?[0-9]+", text, re.ASCII) or not low <= int(text) <= (high or int(text)):
+            raise ValueError(f"must be a whole number {span}")
+        return int(text)
+
+    return parse
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError("must be at least 1")
-    return number
+_port, _positive, _natural = _number(1, 65535), _number(1), _number(0)
 
 
-def _natural(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError("must be at least 0")
-    return number
+def _host(text: str) -> str:
+    if text != "localhost":
+        ip_address(text)
+    return text
+
+
+def _url(text: str) -> str:
+    if text:
+        parts = urlsplit(text)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError("must be an address such as http://host:8123")
+    return text
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -45,13 +53,6 @@ def _names(text: str) -> tuple[str, ...]:
         if re.fullmatch(NAME_PATTERN, name, re.ASCII) is None:
             raise ValueError(f"{name!r} is no name (a-z 0-9 . _ -)")
     return names
-
-
-def _spool_size(text: str) -> int:
-    size = int(text)
-    if size < 1 << 20:
-        raise ValueError("must be at least 1048576, 1 MiB")
-    return size
 
 
 def _networks(text: str) -> tuple[Network, ...]:
@@ -65,13 +66,6 @@ def _choice(*allowed: str) -> Callable[[str], str]:
         return text
 
     return parse
-
-
-def _ipv6_prefix(text: str) -> int:
-    prefix = int(text)
-    if not 1 <= prefix <= 128:
-        raise ValueError("a prefix is 1 to 128")
-    return prefix
 
 
 def _token(text: str) -> str:
@@ -94,11 +88,11 @@ class Settings:
     """All settings of a process. Build it with :meth:`from_env`."""
 
     data: Path = _setting("./data", "folder that everything kept on this machine lies under", Path)
-    host: str = _setting("127.0.0.1", "address that every listener binds")
+    host: str = _setting("127.0.0.1", "address that every listener binds", _host)
     ingest_port: int = _setting("8080", "port of the pixel, click and conversion URLs", _port)
     ingest_workers: int = _setting("1", "processes that answer requests", _positive)
     spool_max_bytes: int = _setting(
-        "17179869184", "bytes that the spool may grow to while Kafka is away (16 GiB)", _spool_size
+        "17179869184", "bytes that the spool may grow to while Kafka is away (16 GiB)", _number(1 << 20)
     )
     spool_min_free_bytes: int = _setting(
         "268435456", "bytes of its disk that the spool leaves free (256 MiB)", _natural
@@ -111,9 +105,9 @@ class Settings:
     archive: str = _setting(
         "", "folder that keeps all requests, and the order in which they were counted, for statements; unset: none"
     )
-    public_url: str = _setting("", "address that the world reaches ingest at, for tags; unset: host and port")
+    public_url: str = _setting("", "address that the world reaches ingest at, for tags; unset: host and port", _url)
     live_port: int = _setting("8090", "port of the live page", _port)
-    live_url: str = _setting("", "address that people reach the live page at, for links; unset: host and port")
+    live_url: str = _setting("", "address that people reach the live page at, for links; unset: host and port", _url)
     live_token: str = _setting(
         "",
         "lets into the live page, 16 letters or more; unset: none is needed on a loopback address, elsewhere one is"
@@ -123,15 +117,17 @@ class Settings:
     )
     kafka: str = _setting("", "Kafka's bootstrap servers; unset: `up` starts one")
     kafka_port: int = _setting("9092", "port of the Kafka that `up` starts", _port)
-    streams_metrics_port: int = _setting("0", "port of a streams worker's Prometheus metrics; 0: none", _natural)
-    sink_metrics_port: int = _setting("0", "port of the sink's Prometheus metrics; 0: none", _natural)
+    streams_metrics_port: int = _setting(
+        "0", "port of a streams worker's Prometheus metrics; 0: none", _number(0, 65535)
+    )
+    sink_metrics_port: int = _setting("0", "port of the sink's Prometheus metrics; 0: none", _number(0, 65535))
     max_dead_percent: int = _setting(
-        "50", "streams stop where more than so many of 10,000 lines are no hits; 100: never", _natural
+        "50", "streams stop where more than so many of 10,000 lines are no hits; 100: never", _number(0, 100)
     )
     partitions: int = _setting("4", "partitions of a topic when it is created", _positive)
-    clickhouse_url: str = _setting("", "ClickHouse's HTTP address; unset: `up` starts the embedded engine")
+    clickhouse_url: str = _setting("", "ClickHouse's HTTP address; unset: `up` starts the embedded engine", _url)
     clickhouse_port: int = _setting("8123", "port of the ClickHouse that `up` starts", _port)
-    grafana_url: str = _setting("http://127.0.0.1:3000", "Grafana's address, for `pixeltally grafana`")
+    grafana_url: str = _setting("http://127.0.0.1:3000", "Grafana's address, for `pixeltally grafana`", _url)
     grafana_user: str = _setting("admin", "Grafana's administrator")
     grafana_password: str = _setting("", "the administrator's password", secret=True)
     secret: str = _setting(
@@ -155,7 +151,7 @@ class Settings:
     attribution_window_s: int = _setting("1800", "seconds that a click may follow its impression by", _natural)
     lateness_s: int = _setting("60", "seconds a minute stays open behind the newest hit", _natural)
     visitor: str = _setting("ip", "what a visitor is where no subscriber is named: ip or ip+ua", _choice("ip", "ip+ua"))
-    ipv6_prefix: int = _setting("128", "bits of an IPv6 address that tell visitors apart", _ipv6_prefix)
+    ipv6_prefix: int = _setting("128", "bits of an IPv6 address that tell visitors apart", _number(1, 128))
     store_ip: str = _setting(
         "full",
         "what is kept of addresses: full, truncated (IPv4 /24, IPv6 /48) or none, which keeps no subscriber either",

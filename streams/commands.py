@@ -33,7 +33,11 @@ def streams(settings: Settings) -> None:
 
 @click.group()
 def rules() -> None:
-    """Rules of invalid traffic."""
+    """Rules of invalid traffic.
+
+    \b
+    Example: pixeltally rules list
+    """
 
 
 @command(

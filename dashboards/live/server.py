@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, no_update
-from flask import Response, g, request
+from flask import Flask, Response, g, request
 from waitress import create_server
 
 from dashboards.boards.board import SCOPES
@@ -36,13 +36,7 @@ def run(settings: Settings) -> None:
     """Serve the page until SIGTERM or SIGINT; raise Refused where the port can't be used."""
     with Feed(ClickHouse(settings.clickhouse)) as feed:
         app = application(settings, feed)
-        try:
-            server = create_server(app.server, host=settings.host, port=settings.live_port, threads=8)
-        except OSError as error:
-            raise Refused(
-                f"The live page can't listen on {settings.host}:{settings.live_port}: {error.strerror}; "
-                "PIXELTALLY_LIVE_PORT chooses another port."
-            ) from None
+        server = listener(app.server, settings)
 
         def stop(_signal: int, _frame: FrameType | None) -> None:
             sys.exit(0)  # waitress closes its listeners on it and returns
@@ -52,6 +46,20 @@ def run(settings: Settings) -> None:
         if secret := token(settings).decode():
             log.info("the live page, for whoever has this address: %s/?token=%s", settings.live, secret)
         server.run()
+
+
+def listener(app: Flask, settings: Settings) -> Any:
+    """waitress's server, which listens already; raises :class:`Refused` where the port can't be used."""
+    try:
+        # With the headers by which a proxy is known: :class:`Access` looks for them.
+        return create_server(
+            app, host=settings.host, port=settings.live_port, threads=8, clear_untrusted_proxy_headers=False
+        )
+    except OSError as error:
+        raise Refused(
+            f"The live page can't listen on {settings.host}:{settings.live_port}: {error.strerror}; "
+            "PIXELTALLY_LIVE_PORT chooses another port."
+        ) from None
 
 
 def application(settings: Settings, feed: Feed) -> Dash:

@@ -2,16 +2,21 @@
 
 import time
 from pathlib import Path
+from threading import Thread
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
 from click.testing import CliRunner
 from flask import Flask, g
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import free_port
 
 from dashboards.live.access import Access, Viewer, link, token
+from dashboards.live.server import listener
 from pixeltally.cli import main
 from pixeltally.errors import Refused
 from pixeltally.keys import key_of, parse
@@ -51,6 +56,21 @@ def test_on_this_machine_it_is_open_to_this_machine_alone():
         answer = client.get("/", headers=headers)
         assert answer.status_code == 401
         assert "PIXELTALLY_LIVE_TOKEN" in answer.text
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.1", "Via: 1.1 proxy"])
+def test_a_proxy_is_known_behind_the_server_too(header: str):
+    settings = Settings.from_env({"PIXELTALLY_SECRET": SECRET, "PIXELTALLY_LIVE_PORT": str(free_port())})
+    app = Flask(__name__)
+    Access(settings).guard(app)
+    app.add_url_rule("/", "board", lambda: "of all")
+    server = listener(app, settings)
+    Thread(target=server.run, daemon=True).start()
+    name, _, value = header.partition(": ")
+    assert urlopen(settings.live).read() == b"of all"
+    with pytest.raises(HTTPError, match="401"):
+        urlopen(Request(settings.live, headers={name: value}))
+    server.close()
 
 
 def test_a_token_comes_in_once_and_stays_in_a_cookie():

@@ -18,12 +18,21 @@ from pixeltally.settings import Settings
         ("PIXELTALLY_IPV6_PREFIX", "129"),
         ("PIXELTALLY_DUPLICATE_WINDOW_S", "-1"),
         ("PIXELTALLY_PARTITIONS", "0"),
+        ("PIXELTALLY_SPOOL_MAX_BYTES", "1024"),
+        ("PIXELTALLY_STREAMS_METRICS_PORT", "99999"),
+        ("PIXELTALLY_MAX_DEAD_PERCENT", "101"),
+        ("PIXELTALLY_HOST", "nonsense"),
+        ("PIXELTALLY_CLICKHOUSE_URL", "clickhouse:8123"),
+        ("PIXELTALLY_CLICKHOUSE_URL", "http://clickhouse:99999"),
+        ("PIXELTALLY_PUBLIC_URL", "t.example"),
     ],
 )
 def test_a_wrong_value_is_named(name, value):
     with pytest.raises(Refused) as refusal:
         Settings.from_env({name: value})
-    assert str(refusal.value).startswith(f"{name}='{value}' can't be used: ")
+    said = str(refusal.value)
+    assert said.startswith(f"{name}='{value}' can't be used: ")
+    assert "literal" not in said  # Python's own words
 
 
 def test_defaults_and_addresses():
