@@ -89,9 +89,10 @@ def _said(text: str) -> str:
 
 
 def _peer(who: str) -> str:
-    first, _, rest = who.partition(" ")
-    second = rest.partition(" ")[0]
-    return second if address(first) is None and address(second) is not None else first
+    """The client's address: first, or behind the host that was asked (`vhost_combined`), by name or address."""
+    first, second, *others = [*who.split(" "), ""]
+    has_host = address(first) is None or len(others) > 2
+    return second if has_host and address(second) is not None else first
 
 
 def _text(text: str) -> str:

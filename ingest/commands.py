@@ -224,6 +224,7 @@ def import_(
     """
     from ingest import import_report, importing, log_file, log_judge
 
+    log_file.check(files, bad.name if bad else None)
     run = importing.Import(settings, [log_judge.page(text) for text in maps], form or "", bad, import_report.bar)
     tallies = []
     for name in files:

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 
 from tqdm import tqdm
 
-from ingest.importing import Bar, Tally
+from ingest.importing import Bar, Tally, hits
 from ingest.restoring import Restored
 
 
@@ -18,24 +18,33 @@ def of_log(tally: Tally) -> str:
     """What a log held."""
     lines = [f"{tally.name}: {tally.lines:,} lines", f"  {tally.hits:>12,} hits"]
     lines += [f"  {count:>12,} {left.kind}: {left.why}" for left, count in tally.left.most_common()]
-    lines += [f"  line {number:,}: {why}: {line}" for number, why, line in tally.shown]
+    lines += [f"  line {number:,}: {why}: {_printable(line)}" for number, why, line in tally.shown]
     return "".join(f"{line}\n" for line in lines)
 
 
 def of_all(tallies: Sequence[Tally], there: int | None) -> str:
     """What became of them; `there`: hits that are in ClickHouse, None where nobody waited."""
-    hits = sum(tally.hits for tally in tallies)
+    sent = hits(tallies)
     if there is None:
-        return f"{hits:,} hits are in Kafka\n"
-    if there < hits:
-        return f"{there:,} of {hits:,} hits are in ClickHouse: see that streams and sink run; the rest is in Kafka\n"
-    return f"{hits:,} hits are in ClickHouse\n"
+        return f"{sent:,} hits are in Kafka\n"
+    if there < sent:
+        return (
+            f"{there:,} of {sent:,} hits are in ClickHouse: see that streams and sink run; the rest is in Kafka."
+            " Where they do, lines were mapped to an ad unit that others of their log were mapped to before:"
+            " map them to another.\n"
+        )
+    return f"{sent:,} hits are in ClickHouse\n"
 
 
 def exit_code(tallies: Sequence[Tally], there: int | None) -> int:
     """1 where something that should be counted is not."""
-    missing = there is not None and there < sum(tally.hits for tally in tallies)
+    missing = there is not None and there < hits(tallies)
     return int(missing or any(left.kind != "other" for tally in tallies for left in tally.left))
+
+
+def _printable(text: str) -> str:
+    """What a terminal shows and doesn't obey."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def of_restored(restored: Restored) -> str:

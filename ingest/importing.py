@@ -44,9 +44,15 @@ class Tally:
     name: str
     lines: int = 0
     hits: int = 0
+    again: int = 0  #: of these, those that a log before it in the same run holds, too
     nodes: set[str] = field(default_factory=set)  #: of its hits
     left: Counter[Left] = field(default_factory=Counter)
     shown: list[tuple[int, str, str]] = field(default_factory=list)  #: bad lines: (number from 1, why, line)
+
+
+def hits(tallies: Sequence[Tally]) -> int:
+    """How many hits logs hold together."""
+    return sum(tally.hits - tally.again for tally in tallies)
 
 
 class Import:
@@ -59,6 +65,7 @@ class Import:
         self._sender = Sender(settings)
         self._batches = Batches(settings, pages, time.time(), partition_count(settings))
         settle(settings)  # what a run that was killed has sent must be there to be known
+        self._sent: set[str] = set()  #: nodes, without what pages add
         self._known = [row[0] for row in self._client.query(_NODES).result_rows]
 
     def add(self, log: Log) -> Tally:
@@ -76,27 +83,28 @@ class Import:
                     bar.update(size)
                     lines = lines.part(size, len(lines))
         self._sender.finish()
+        self._sent |= {part.node for part in parts}
         self._known += tally.nodes
         return tally
 
     def wait(self, tallies: Sequence[Tally]) -> int:
         """Wait until ClickHouse has all that is in Kafka; how many of the logs' hits it has then."""
         nodes = {"nodes": tuple(sorted({node for tally in tallies for node in tally.nodes}))}
-        hits = sum(tally.hits for tally in tallies)
-        if not hits:
+        expected = hits(tallies)
+        if not expected:
             return 0
-        with self._show("ClickHouse", hits, " hits") as bar:
+        with self._show("ClickHouse", expected, " hits") as bar:
             shown = 0
 
             def count() -> int:
                 nonlocal shown
                 before, shown = shown, self._count(nodes, "")
-                if shown >= hits:  # perhaps: some may be there twice
+                if shown >= expected:  # perhaps: some may be there twice
                     shown = self._count(nodes, "FINAL")
                 bar.update(shown - before)
                 return shown
 
-            follow(self._settings, count, hits)
+            follow(self._settings, count, expected)
         return self._count(nodes, "FINAL")
 
     def _count(self, nodes: dict[str, tuple[str, ...]], final: str) -> int:
@@ -105,7 +113,7 @@ class Import:
     def _send(self, tally: Tally, node: str, lines: LogLines) -> None:
         """Send the hits of a log's next lines, which are all of one node."""
         if not tally.lines:
-            self._parse = parser(self._form, lines.line(0))
+            self._parse = parser(self._form, lines)
         judged = self._batches.judge(lines, node, tally.lines, self._parse)
         for message in judged.messages:
             self._sender.send(message)
@@ -114,6 +122,7 @@ class Import:
         tally.left.update(judged.counts)
         tally.lines += len(lines)
         tally.hits += judged.hits
+        tally.again += judged.hits if node in self._sent else 0
         tally.nodes |= judged.nodes
 
     def _leave(self, tally: Tally, place: int, line: bytes, left: Left) -> None:

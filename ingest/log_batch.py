@@ -11,7 +11,7 @@ import numpy as np
 
 from ingest import combined, hit_lines
 from ingest.hit_lines import LEFT_OPEN, NODE
-from ingest.log_judge import Left, Page, bounds_s, judgement
+from ingest.log_judge import BOM, Left, Page, bounds_s, judgement
 from ingest.log_known import Known
 from ingest.log_lines import LogLines
 from ingest.logged import Logged, Unreadable
@@ -91,7 +91,7 @@ class Batches:
         hits: list[Hit] = []
         left: list[tuple[int, Left]] = []
         for index in indexes:
-            line = lines.line(index)
+            line = lines.line(index) if first + index else lines.line(index).removeprefix(BOM)
             try:
                 found = self._judge(parse(line.decode("utf-8", "replace")), node, first + index)
             except Unreadable as error:

@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -107,6 +107,16 @@ def opened(name: str) -> Iterator[Log]:
         except OSError as error:
             raise Refused(f"{name} can't be read: {error.strerror}.") from None
         yield Log("standard input" if name == "-" else name, file)
+
+
+def check(names: Sequence[str], bad: str | None) -> None:
+    """Raise :class:`Refused` where one of the logs can't be opened, or is the file for bad lines; pipes aside."""
+    for name in names:
+        path = Path(name)
+        if name != "-" and (path.is_file() or path.is_dir() or not path.exists()):
+            with opened(name):
+                if bad and Path(bad).exists() and path.samefile(bad):
+                    raise Refused(f"--bad {bad} would overwrite the log that is imported: name another file.")
 
 
 def parts(log: Log, known: Iterable[str], progress: Progress = lambda _: None) -> list[Part]:

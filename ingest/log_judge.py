@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
 from ingest import combined, json_log
+from ingest.log_lines import LogLines
 from ingest.logged import Logged
 from ingest.reading import UNIT, Uncountable, place, reader
 from ingest.request import Request
@@ -24,6 +25,9 @@ AHEAD_S = 86_400
 _DAY_S = 86_400
 
 _METHODS = frozenset({"HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
+
+#: What some editors put before a text in UTF-8.
+BOM = b"\xef\xbb\xbf"
 
 Unit = tuple[str, ...]
 
@@ -56,9 +60,10 @@ def page(text: str) -> Page:
     return Page(re.compile(translate(glob)), unit.groups(""), f"-{mark}")
 
 
-def parser(form: str, first_line: bytes) -> Callable[[str], Logged]:
-    """What reads lines of this format, or where none is named, lines like the first."""
-    form = form or ("json" if first_line.lstrip().startswith(b"{") else "combined")
+def parser(form: str, lines: LogLines) -> Callable[[str], Logged]:
+    """What reads lines of this format, or where none is named, lines like the first that isn't empty."""
+    texts = (lines.line(index).removeprefix(BOM).lstrip() for index in range(len(lines)))
+    form = form or ("json" if next(filter(None, texts), b"").startswith(b"{") else "combined")
     return json_log.parse if form == "json" else combined.parse
 
 

@@ -135,7 +135,7 @@ def invoice(settings: Settings, advertiser: str, *, month: datetime, format_name
 
     if format_name == "pdf" and out is None and sys.stdout.isatty():
         raise Refused("a PDF is nothing for a terminal: say --out FILE")
-    found = ask(reach(settings), tags.advertiser_name(advertiser), month.date())
+    found = ask(reach(settings), tags.advertiser_name(advertiser), _day(month, "--month"))
     content = pdf(found) if format_name == "pdf" else text(found, format_name).encode() + b"\n"
     if out is None:
         click.get_binary_stream("stdout").write(content)

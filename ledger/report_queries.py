@@ -27,7 +27,7 @@ def queries(by: str, per: str, campaign: str) -> Iterator[str]:
         where += " AND campaign = {campaign:String}"
     # So that no more is read than the days may lie in, whatever their zone is.
     near = (
-        f"{where} AND slice >= toDateTime({{first:Date}}, 'UTC') - toIntervalDay(1)"
+        f"{where} AND slice >= toDateTime(greatest({{first:Date}}, toDate('1970-01-02')), 'UTC') - toIntervalDay(1)"
         " AND slice < toDateTime({last:Date}, 'UTC') + toIntervalDay(2)"
     )
     group = "GROUP BY GROUPING SETS ((start, campaign, creative, placement), (campaign, creative, placement))"

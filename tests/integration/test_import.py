@@ -98,6 +98,50 @@ def test_a_log_is_counted_once_however_often_and_however_compressed(counting, ru
     is_counted(counting, "whole", text)
 
 
+def test_logs_of_one_run_that_hold_the_same_count_once(counting, run, tmp_path):
+    text = log("twice", 600)
+    lines = text.splitlines(keepends=True)
+    files = {"a.log": "".join(lines[:300]), "b.log": "".join(lines[:300]), "grown.log": text}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    hits = sum(hits for hits, _ in recount(text).values())
+    said = run(*(tmp_path / name for name in files))
+    assert said.endswith(f"\n{hits:,} hits are in ClickHouse\n")
+    is_counted(counting, "twice", text)
+
+
+def test_a_mark_of_the_byte_order_and_empty_lines_are_no_lines(counting, run, tmp_path):
+    entry = {"ts": START, "status": 200, "request": {"client_ip": "203.0.113.1", "method": "GET"}}
+    entry["request"]["uri"] = "/p/logged/marked/json.gif"
+    combined = line("/p/logged/marked/combined.gif", START)
+    for number, start in enumerate(("\ufeff" + combined, "\ufeff" + json.dumps(entry), "\n" + json.dumps(entry))):
+        file = tmp_path / f"{number}.log"
+        file.write_text(start + "\n")
+        assert "1 hits are in ClickHouse" in run(file)
+    rows = counting.query("SELECT creative, count() FROM impressions WHERE campaign = 'marked' GROUP BY 1 ORDER BY 1")
+    assert rows == [("combined", 1), ("json", 2)]
+
+
+def test_lines_that_are_mapped_too_late_are_missing_and_said_to_be(run, tmp_path):
+    file = tmp_path / "pages.log"
+    file.write_text("".join(line(f"/{'blog' if n % 2 else 'shop'}/x", START + n, "203.0.113.9") for n in range(40)))
+    blog, shop = "/blog/*=logged/late/site", "/shop/*=logged/late/{}"
+    assert "20 hits are in ClickHouse" in run(file, "--map", blog)
+    assert "map them to another" in run(file, "--map", blog, "--map", shop.format("site"), code=1)
+    assert "40 hits are in ClickHouse" in run(file, "--map", blog, "--map", shop.format("other"))
+
+
+def test_a_log_is_never_overwritten_by_its_bad_lines(run, tmp_path):
+    file = tmp_path / "access.log"
+    file.write_text(text := line("/p/logged/kept/banner.gif", START) + "\x1b]0;title\x07\n")
+    assert "would overwrite the log" in run(file, "--bad", file, code=2)
+    assert file.read_text() == text
+    assert "can't be read" in run(file, tmp_path / "nowhere", code=2)
+    said = run(file, code=1)
+    assert r"\x1b]0;title\x07" in said
+    assert "\x1b" not in said
+
+
 def test_a_log_that_grows_is_counted_as_far_as_it_is_new(counting, run, tmp_path):
     file, text = tmp_path / "access.log", log("grown", 300)
     lines = text.splitlines(keepends=True)

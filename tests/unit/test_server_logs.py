@@ -38,6 +38,8 @@ def test_the_combined_log_format():
         (LINE.replace("192.0.2.7 -", "2001:db8::7 -"), 3, "2001:db8::7"),
         (LINE.replace("- - [", '- Frank "the tank" Mehl ['), slice(None), WHOLE),
         (LINE.replace("192.0.2.7 -", "www.acme.example:443 192.0.2.7 -"), slice(None), WHOLE),
+        (LINE.replace("192.0.2.7 -", "10.0.0.5:443 192.0.2.7 -"), slice(None), WHOLE),
+        (LINE.replace("192.0.2.7 - -", "192.0.2.7 10.0.0.5 -"), slice(None), WHOLE),
         (LINE + ' "198.51.100.9, 10.0.0.1"', 4, "198.51.100.9, 10.0.0.1"),
         (LINE + ' "-"', 4, ""),
         (LINE + ' 0.004 12 "x"', slice(None), WHOLE),
