@@ -3,6 +3,8 @@
 import re
 from typing import NamedTuple
 
+from clickhouse_connect.driver.client import Client
+
 from pixeltally.errors import Refused
 from pixeltally.hit import NAME_PATTERN
 
@@ -22,3 +24,12 @@ class Campaign(NamedTuple):
         if match is None:
             raise Refused(f"{text!r} names no campaign: advertiser/campaign, each of a-z 0-9 . _ -")
         return cls(*match.groups())
+
+
+def refuse_unknown(client: Client, advertiser: str, campaign: str = "") -> None:
+    """Raise :class:`Refused` where nothing was ever counted of it, and no terms were set."""
+    where = "advertiser = {advertiser:String} AND {campaign:String} IN ('', campaign)"
+    known = " UNION ALL ".join(f"SELECT 1 FROM {table} WHERE {where} LIMIT 1" for table in ("minute_rows", "terms_set"))
+    if not client.query(known, parameters={"advertiser": advertiser, "campaign": campaign}).result_rows:
+        name = f"{advertiser}/{campaign}" if campaign else advertiser
+        raise Refused(f"nothing was ever counted for {name!r}, and it has no terms: is it spelt so?")

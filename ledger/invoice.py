@@ -11,6 +11,7 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 
 from ledger import money, provenance
+from ledger.campaign import refuse_unknown
 from ledger.provenance import Provenance
 from ledger.terms import UNITS
 from pixeltally.errors import Refused
@@ -33,11 +34,6 @@ WHERE advertiser = {advertiser:String} AND month = {month:Date}
     AND (gross > 0 OR clicks > 0 OR conversions > 0 OR click_requests > 0 OR reported_conversions > 0)
     AND (advertiser, campaign, starts) NOT IN (SELECT advertiser, campaign, starts FROM terms)
 ORDER BY campaign
-"""
-
-_IS_KNOWN = """
-SELECT 1 FROM minute_rows WHERE advertiser = {advertiser:String} LIMIT 1
-UNION ALL SELECT 1 FROM terms_set WHERE advertiser = {advertiser:String} LIMIT 1
 """
 
 
@@ -95,8 +91,7 @@ class Invoice:
 def invoice(client: Client, advertiser: str, month: date) -> Invoice:
     """Reckon; `month` is its first day. Raises :class:`Refused` where an amount can't be told."""
     asked = {"advertiser": advertiser, "month": month}
-    if not client.query(_IS_KNOWN, parameters=asked).result_rows:
-        raise Refused(f"nothing was ever counted for {advertiser!r}, and it has no terms: is it spelt so?")
+    refuse_unknown(client, advertiser)
     without = [campaign for (campaign,) in client.query(_WITHOUT_TERMS, parameters=asked).result_rows]
     if without:
         raise Refused(

@@ -44,11 +44,11 @@ def campaign() -> None:
     of=campaign,
 )
 def campaign_set(settings: Settings, name: str, since: datetime | None, **options: Any) -> None:
-    """Set the terms of a campaign. What isn't said stays as it was; every change is kept.
+    """Set the terms of a campaign. What isn't said is as on the day since which they hold; every change is kept.
 
     \b
     A campaign's first terms hold from the beginning, later ones from the first moment of today, or of --since.
-    Set again on the same day, they take the place of the ones before.
+    They take the place of others since the same day; a campaign's first may be mended on the day they are set.
     Example: pixeltally campaign set acme/spring --pricing cpm --price 10.00 --currency USD --basis unique
     """
     from ledger import terms

@@ -10,6 +10,7 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 
 from ledger import provenance
+from ledger.campaign import refuse_unknown
 from ledger.provenance import Provenance
 from ledger.report_queries import KEY, WHOLE_SINCE, queries
 
@@ -81,7 +82,8 @@ class Report:
 
 
 def report(client: Client, asked: Question) -> Report:
-    """Count."""
+    """Count; raises :class:`Refused` where nobody knows the name."""
+    refuse_unknown(client, asked.advertiser, asked.campaign)
     whole_since = client.query(WHOLE_SINCE).result_rows[0][0]
     rows: tuple[list[Row], list[Row]] = [], []
     for (is_total, *key), found in _count(client, asked):

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
@@ -82,20 +83,26 @@ def change(
 ) -> tuple[Terms, date]:
     """Keep new terms, set `at` this moment; they, and since which day they hold.
 
-    Without `since` that is the beginning for a campaign's first, and today for others; terms that are set again on the
-    same day take the place of the ones before.
+    What isn't said is as in the terms that hold on that day, and the plan as it was set last. Without `since` they hold
+    from today; a campaign's first from the beginning, and so does what takes their place on the day that these are set.
+    Raises :class:`Refused` where they can't hold then.
     """
-    known = _last(client, campaign)
-    terms = changed(known and known[0], said)
-    today = _day(client, at, terms.timezone)
-    if since is None and known is None:
-        since = BEGINNING
-    elif since is None and known is not None:
-        _, last_since, set_at = known
-        since = last_since if _day(client, set_at, terms.timezone) == today else today
-    assert since is not None
-    _refuse_settled(client, campaign, since)
+    history = _history(client, campaign)
+    held = {each.since: each for each in history}
+    zone = said.get("timezone") or (history[-1].terms.timezone if history else Terms.timezone)
+    today = _day(client, at, zone)
+    if since is None:
+        is_first = all(each.since == BEGINNING and _day(client, each.set_at, zone) == today for each in history)
+        since = BEGINNING if is_first else today
+    known = None
+    if held:
+        then = max((day for day in held if day <= since), default=min(held))
+        plan = {name: getattr(history[-1].terms, name) for name in ("budget", "plan_start", "plan_end")}
+        known = replace(held[then].terms, **plan)
+    terms = changed(known, said)
     starts = datetime.fromtimestamp(0, UTC) if since == BEGINNING else _start(client, since, terms.timezone)
+    _refuse_settled(client, campaign, starts, terms.timezone)
+    _refuse_disorder({day: each.starts for day, each in held.items()} | {since: starts})
     row = campaign._asdict() | asdict(terms) | {"since": since, "starts": starts, "set_at": at}
     client.insert("terms_set", [list(row.values())], column_names=list(row))
     return terms, since
@@ -133,31 +140,58 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _last(client: Client, campaign: Campaign) -> tuple[Terms, date, datetime] | None:
-    """The terms that were set last, since when they hold, and when that was."""
+class _Set(NamedTuple):
+    """Terms as they were set once."""
+
+    terms: Terms
+    since: date
+    starts: datetime
+    set_at: datetime
+
+
+def _history(client: Client, campaign: Campaign) -> list[_Set]:
+    """All terms of a campaign, in the order that they were set."""
     names = [each.name for each in fields(Terms)]
     rows = client.query(
-        f"SELECT {', '.join(names)}, since, set_at FROM terms_set"
-        " WHERE advertiser = {advertiser:String} AND campaign = {campaign:String} ORDER BY set_at DESC LIMIT 1",
+        f"SELECT {', '.join(names)}, since, starts, set_at FROM terms_set"
+        " WHERE advertiser = {advertiser:String} AND campaign = {campaign:String} ORDER BY set_at",
         parameters=campaign._asdict(),
     ).result_rows
-    if not rows:
-        return None
-    *values, since, set_at = rows[0]
-    return Terms(**dict(zip(names, values, strict=True))), since, set_at.replace(tzinfo=UTC)
+    return [
+        _Set(
+            Terms(**dict(zip(names, values, strict=True))),
+            since,
+            starts.replace(tzinfo=UTC),
+            set_at.replace(tzinfo=UTC),
+        )
+        for *values, since, starts, set_at in rows
+    ]
 
 
-def _refuse_settled(client: Client, campaign: Campaign, since: date) -> None:
+def _refuse_settled(client: Client, campaign: Campaign, starts: datetime, zone: str) -> None:
     """Terms can't be changed for months whose facts are gone: nobody could count by other days or uniques again."""
-    [(settled, month)] = client.query(
-        "SELECT count(), toString(addMonths(max(month), 1)) FROM settled_days"
+    [(settled, month, settled_zone)] = client.query(
+        "SELECT count(), addMonths(max(month), 1), argMax(timezone, day) FROM settled_days"
         " WHERE advertiser = {advertiser:String} AND campaign = {campaign:String}",
         parameters=campaign._asdict(),
     ).result_rows
-    if settled and since < date.fromisoformat(month):
+    if settled and starts < (end := _start(client, month, settled_zone)):
+        day = _day(client, end, zone)
+        day += timedelta(days=_start(client, day, zone) < end)
         raise Refused(
-            f"{'/'.join(campaign)} is settled until {month}, its facts are gone: say --since {month} or later"
+            f"{'/'.join(campaign)} is settled until {end:%Y-%m-%d %H:%M} UTC, its facts are gone:"
+            f" say --since {day} or later"
         )
+
+
+def _refuse_disorder(starts: Mapping[date, datetime]) -> None:
+    """Terms of a later day must begin later: not so where the time zone moves ahead by a day or more between them."""
+    for (day, moment), (next_day, next_moment) in pairwise(sorted(starts.items())):
+        if next_moment <= moment:
+            raise Refused(
+                f"by their time zones, terms since {next_day} would not begin after those since {day}:"
+                " say another --since"
+            )
 
 
 def _day(client: Client, at: datetime, zone: str) -> date:

@@ -76,6 +76,20 @@ def test_an_ad_seen_from_10000_ips_at_10_dollars_a_thousand_owes_100_dollars(cli
     out = run("report", "quiz", "--from", "2026-03-01", "--to", "2026-03-31", "--by", "month").out
     assert "2026-03  classic     13,000  12,000         500      500      10,000       1.20" in out
     assert "100.00 USD  bot 500" in out
+    whole = (
+        "report",
+        "quiz/classic",
+        "--from",
+        "1970-01-01",
+        "--to",
+        "2026-03-31",
+        "--by",
+        "month",
+        "--format",
+        "json",
+    )
+    [month] = json.loads(run(*whole).out)["rows"]
+    assert (month["gross"], month["valid"], month["invalid"]) == (13_000, 12_000, 500)
 
 
 def test_a_month_that_is_not_over_is_provisional(clickhouse, run):
@@ -159,6 +173,45 @@ def test_each_line_is_rounded_and_a_total_is_the_sum_of_lines(clickhouse, run):
     assert bill["totals"] == {"EUR": "0.03"}
 
 
+def test_what_is_not_said_is_as_it_is_on_the_day_that_the_terms_hold_from(clickhouse, run):
+    def held():
+        rows = client(clickhouse).query(
+            "SELECT toString(since), toString(price), timezone FROM terms WHERE advertiser = 'said' ORDER BY starts"
+        )
+        return rows.result_rows
+
+    terms.change(
+        client(clickhouse),
+        Campaign("said", "then"),
+        {"pricing": "cpm", "basis": "valid", "price": Decimal("10"), "currency": "EUR"},
+        None,
+        datetime.now(UTC) - timedelta(days=40),
+    )
+    run("campaign", "set", "said/then", "--since", "2026-02-15", "--price", "20", "--budget", "500", "--start",
+        "2026-01-01", "--end", "2026-12-31")  # fmt: skip
+    run("campaign", "set", "said/then", "--since", "2026-02-01", "--timezone", "Europe/Berlin")
+    assert held() == [
+        ("1970-01-01", "10", "UTC"), ("2026-02-01", "10", "Europe/Berlin"), ("2026-02-15", "20", "UTC"),
+    ]  # fmt: skip
+    plans = client(clickhouse).query("SELECT argMax(budget, set_at) FROM terms_set WHERE advertiser = 'said'")
+    assert plans.result_rows == [(500,)]
+    today = str(datetime.now(UTC).date())
+    assert run("campaign", "set", "said/then", "--price", "30", "--timezone", "UTC").out.endswith(f"since {today}\n")
+    assert held()[2:] == [("2026-02-15", "20", "UTC"), (today, "30", "UTC")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("Pacific/Pago_Pago", "Pacific/Apia"), ("Pacific/Pago_Pago", "Pacific/Kiritimati")]
+)
+def test_terms_of_a_later_day_begin_later(run, before, after):
+    name = f"dateline/{after.partition('/')[2].lower()}"
+    assert run("campaign", "set", name, *BY_CLICK, "--since", "2026-02-10", "--timezone", before).code == 0
+    done = run("campaign", "set", name, "--since", "2026-02-11", "--timezone", after)
+    assert done.code == 2
+    assert "terms since 2026-02-11 would not begin after those since 2026-02-10" in done.said
+    assert run("campaign", "set", name, "--since", "2026-02-13", "--timezone", after).code == 0
+
+
 def test_what_is_not_said_stays_and_every_change_is_kept(clickhouse, run):
     ours, campaign = client(clickhouse), Campaign("kept", "terms")
     long_ago = datetime.now(UTC) - timedelta(days=40)
@@ -216,10 +269,10 @@ def test_what_was_erased_and_by_what_was_judged_stands_below(clickhouse, run):
 
 
 def test_where_nothing_was_counted_it_is_said(run):
-    assert run("report", "nobody", "--from", "2026-03-01", "--to", "2026-03-02").out == (
-        "nobody, 2026-03-01 to 2026-03-02, by day: nothing was counted\n"
-    )
     run("campaign", "set", "idle/some", *BY_CLICK)
+    assert run("report", "idle/some", "--from", "2026-03-01", "--to", "2026-03-02").out == (
+        "idle/some, 2026-03-01 to 2026-03-02, by day: nothing was counted\n"
+    )
     assert run("invoice", "idle", "--month", "2026-03").out == "Invoice: idle, March 2026\n\nnothing is owed\n"
     pdf = PdfReader(io.BytesIO(run("invoice", "idle", "--month", "2026-03", "--format", "pdf").written))
     assert "Nothing is owed" in pdf.pages[0].extract_text()
@@ -240,6 +293,9 @@ def test_where_nothing_was_counted_it_is_said(run):
         (("report", "acme/Bad!", "--from", "2026-03-01", "--to", "2026-03-01"), "names no campaign"),
         (("invoice", "no-such", "--month", "2026-03"), "is it spelt so"),
         (("invoice", "acme", "--month", "March"), "does not match the format"),
+        (("invoice", "acme", "--month", "1969-12"), "is no day between 1970 and 2105"),
+        (("report", "no-such", "--from", "2026-03-01", "--to", "2026-03-01"), "is it spelt so"),
+        (("report", "acme/no-such", "--from", "2026-03-01", "--to", "2026-03-01"), "is it spelt so"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_a_sentence(run, arguments, sentence):
@@ -254,5 +310,7 @@ def test_a_settled_month_keeps_its_terms(clickhouse, run):
     client(clickhouse).command(f"INSERT INTO settled_days VALUES ({row})")
     done = run("campaign", "set", "settled/some", *BY_CLICK)
     assert done.code == 2
-    assert "settled until 2024-03-01, its facts are gone: say --since 2024-03-01 or later" in done.said
+    assert "settled until 2024-03-01 00:00 UTC, its facts are gone: say --since 2024-03-01 or later" in done.said
+    earlier = run("campaign", "set", "settled/some", *BY_CLICK, "--since", "2024-03-01", "--timezone", "Asia/Tokyo")
+    assert "say --since 2024-03-02 or later" in earlier.said
     assert run("campaign", "set", "settled/some", *BY_CLICK, "--since", "2024-03-01").code == 0
