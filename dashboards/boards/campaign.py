@@ -177,8 +177,8 @@ ORDER BY day
 FUNNEL = Panel(
     id="campaign-funnel",
     title="Funnel",
-    description="Visitors who saw the campaign, clicked, and converted. Conversions count whose click is"
-    " known or whose visitor was seen.",
+    description="Visitors who saw the campaign, clicked, and converted, each once in each campaign. Conversions count"
+    " whose click is known or whose visitor was seen.",
     picture="funnel",
     columns=(Column("step", "Step", "text"), Column("visitors", "Visitors")),
     seldom=True,

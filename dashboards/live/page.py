@@ -222,11 +222,15 @@ def _empty(view: View, snapshot: Snapshot, settings: Settings) -> Component:
     if not snapshot.ever:
         return _first_steps(view, settings)
     of = f" of {' / '.join(view.choice.values())}" if view.choice else ""
+    if snapshot.newest is None:
+        what, why = "No hits", "Earlier ones are there"
+    else:
+        what, why = "Nothing to show", "There were hits, but none that this board is about"
     return html.Section(
         className="nothing",
         children=[
-            html.H2(f"No hits{of} in the {view.range_label}"),
-            html.P("Earlier ones are there: choose a longer range, or other names."),
+            html.H2(f"{what}{of} in the {view.range_label}"),
+            html.P(f"{why}: choose a longer range, or other names."),
         ],
     )
 

@@ -62,4 +62,4 @@ def _named(column: Column, known: dict[str, Any], view: View) -> Any:
 
 
 def _kind(column: Column) -> str:
-    return "text" if column.unit == "text" else "number"
+    return {"text": "text", "time": "number time"}.get(column.unit, "number")

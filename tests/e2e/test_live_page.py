@@ -25,6 +25,23 @@ if TYPE_CHECKING:
     from conftest import Site
 
 SOON_MS = 30_000
+
+#: Cells of tables that hold more than they are wide, on a narrow screen.
+CUT = """
+[...document.querySelectorAll(".rows tbody td")]
+    .filter(each => each.offsetWidth && each.scrollWidth > each.clientWidth + 1).map(each => each.innerText)
+"""
+#: Gives every table a hundred rows more.
+LENGTHEN = """
+document.querySelectorAll(".scroll tbody").forEach(body => {
+    for (let i = 0; i < 100 && body.rows[0]; i++) body.append(body.rows[0].cloneNode(true));
+})
+"""
+#: How far the page goes on below the last panel, in pixels.
+BELOW = """
+document.documentElement.scrollHeight
+    - Math.max(...[...document.querySelectorAll("section")].map(each => each.getBoundingClientRect().bottom + scrollY))
+"""
 LOOKS = Path(__file__).with_name("looks.js").read_text()
 SECRET, TOKEN = "of the tests, long enough", "a-token-of-the-tests"
 
@@ -123,6 +140,8 @@ def test_numbers_appear_and_move(counting: "Site", page: Page):
     figure(page, "Dead letters", "1")
     text(page, "#freshness", re.compile(r"^Newest hit counted \d s ago$"))
     assert page.evaluate("window.shift") < 0.01
+    page.goto(f"{counting.url}/mail?range=1h")
+    text(page, ".nothing h2", "Nothing to show in the last 1 h")
 
 
 def test_it_outlives_clickhouse(site: "Site", context: BrowserContext):
@@ -255,6 +274,9 @@ def test_every_board_has_content_and_can_be_read(board: Board, inside: Page, net
         assert inside.evaluate("looks.pale()") == [], scheme
     inside.set_viewport_size({"width": 360, "height": 740})
     assert inside.evaluate("document.documentElement.scrollWidth") <= 360
+    assert inside.evaluate(CUT) == []
+    inside.evaluate(LENGTHEN)
+    assert inside.evaluate(BELOW) < 100
 
 
 def test_what_is_chosen_stands_in_the_url_and_narrows_what_follows(inside: Page, network: "Site"):
