@@ -231,9 +231,9 @@ def import_(
         with log_file.opened(name) as log:
             tallies.append(run.add(log))
             click.echo(import_report.of_log(tallies[-1]), nl=False)
-    there = run.wait(tallies) if wait else None
-    click.echo(import_report.of_all(tallies, there), nl=False)
-    return import_report.exit_code(tallies, there)
+    there = run.wait() if wait else None
+    click.echo(import_report.of_all(run.hits(), there), nl=False)
+    return import_report.exit_code(tallies, run.hits(), there)
 
 
 @command()

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 
 from tqdm import tqdm
 
-from ingest.importing import Bar, Tally, hits
+from ingest.importing import Bar, Tally
 from ingest.restoring import Restored
 
 
@@ -22,23 +22,21 @@ def of_log(tally: Tally) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def of_all(tallies: Sequence[Tally], there: int | None) -> str:
-    """What became of them; `there`: hits that are in ClickHouse, None where nobody waited."""
-    sent = hits(tallies)
+def of_all(sent: int, there: int | None) -> str:
+    """What became of so many hits; `there`: those that are in ClickHouse, None where nobody waited."""
     if there is None:
-        return f"{sent:,} hits are in Kafka\n"
+        return f"{sent:,} hits are in Kafka, or were counted before\n"
     if there < sent:
         return (
-            f"{there:,} of {sent:,} hits are in ClickHouse: see that streams and sink run; the rest is in Kafka."
-            " Where they do, lines were mapped to an ad unit that others of their log were mapped to before:"
-            " map them to another.\n"
+            f"{there:,} of {sent:,} hits are in ClickHouse, the rest is in Kafka:"
+            " see that streams and sink run, and run it again\n"
         )
     return f"{sent:,} hits are in ClickHouse\n"
 
 
-def exit_code(tallies: Sequence[Tally], there: int | None) -> int:
+def exit_code(tallies: Sequence[Tally], sent: int, there: int | None) -> int:
     """1 where something that should be counted is not."""
-    missing = there is not None and there < hits(tallies)
+    missing = there is not None and there < sent
     return int(missing or any(left.kind != "other" for tally in tallies for left in tally.left))
 
 

@@ -26,7 +26,7 @@ from pixeltally.hit import IMPORTED
 
 BLOCK_BYTES = 4 * 1024 * 1024
 
-_NODE = re.compile(rf"({IMPORTED}[0-9a-f]{{16}}-(\d+))(-.*)?")
+_NODE = re.compile(rf"({IMPORTED}[0-9a-f]{{16}}-(\d+))([.-].*)?")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 

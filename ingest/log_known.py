@@ -80,6 +80,10 @@ class Known:
         rows = [(*self._piece(f"{name}:"), *self._piece(f',"node":"{name}","seq":')) for name in names]
         return np.array(rows, np.int64).reshape(-1, 4)
 
+    def suffix(self, suffix: str) -> int:
+        """The number of what a node's name has more."""
+        return _number(self.suffixes, suffix)
+
     def _answer_midnights(self, questions: list[tuple[str, ...]]) -> list[tuple[int]]:
         return [(_midnight(day, zone),) for day, zone in questions]
 
@@ -110,7 +114,7 @@ class Known:
             click_id=found.click_id,
         )  # fmt: skip
         return (
-            HIT, signed(found.visitor) if names_itself else 0, _number(self.suffixes, found.node),
+            HIT, signed(found.visitor) if names_itself else 0, self.suffix(found.node),
             *self._pieces.place(what + b',"visitor":'), *self._piece(f"{found.advertiser}/{found.campaign}|"),
             *self._pieces.place(unit), *self._pieces.place(rest + b"}\n"),
         )  # fmt: skip

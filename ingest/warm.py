@@ -4,6 +4,7 @@ import time
 
 from ingest import combined, log_lines
 from ingest.log_batch import Batches
+from ingest.log_counted import Counted
 from pixeltally.settings import Settings
 
 
@@ -12,7 +13,7 @@ def warm(settings: Settings) -> None:
     now_s = time.time()
     stamp = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now_s))
     line = f'192.0.2.1 - - [{stamp}] "GET /p/a/b/c.gif?cb=1 HTTP/1.1" 200 43 "-" "a"\n'
-    Batches(settings, [], now_s, 1).judge(log_lines.read(line.encode()), "n", 0, combined.parse)
+    Batches(settings, [], now_s, 1).judge(log_lines.read(line.encode()), "n", 0, combined.parse, Counted("n", 0, 1, 1))
 
 
 if __name__ == "__main__":

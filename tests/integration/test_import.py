@@ -122,13 +122,33 @@ def test_a_mark_of_the_byte_order_and_empty_lines_are_no_lines(counting, run, tm
     assert rows == [("combined", 1), ("json", 2)]
 
 
-def test_lines_that_are_mapped_too_late_are_missing_and_said_to_be(run, tmp_path):
+def test_lines_that_are_mapped_later_are_counted_too(counting, run, tmp_path):
     file = tmp_path / "pages.log"
-    file.write_text("".join(line(f"/{'blog' if n % 2 else 'shop'}/x", START + n, "203.0.113.9") for n in range(40)))
-    blog, shop = "/blog/*=logged/late/site", "/shop/*=logged/late/{}"
+    paths = ["/blog/x", "/shop/x", "/help/x", "/p/logged/late/pixel.gif"]
+    file.write_text("".join(line(paths[n % 4], START + n, f"203.0.113.{n % 9}") for n in range(40)))
+    blog, shop, every = "/blog/*=logged/late/site", "/shop/*=logged/late/site", "*=logged/late/site"
     assert "20 hits are in ClickHouse" in run(file, "--map", blog)
-    assert "map them to another" in run(file, "--map", blog, "--map", shop.format("site"), code=1)
-    assert "40 hits are in ClickHouse" in run(file, "--map", blog, "--map", shop.format("other"))
+    assert "20 hits are in ClickHouse" in run(file, "--map", shop)
+    for maps in ([blog, shop], [every], [every, shop]):
+        said = run(file, *(argument for each in maps for argument in ("--map", each)))
+        assert f"{30 if maps == [blog, shop] else 40} hits are in ClickHouse" in said
+    rows = counting.query(
+        "SELECT creative, params['path'], count(), uniqExact(id), uniqExact(ts) FROM impressions"
+        " WHERE campaign = 'late' GROUP BY 1, 2 ORDER BY 1, 2"
+    )
+    assert rows == [("pixel", "", 10, 10, 10), *(("site", path, 10, 10, 10) for path in sorted(paths[:3]))]
+
+
+def test_lines_that_were_too_old_are_counted_when_they_are_no_more(counting, run, tmp_path, monkeypatch):
+    file = tmp_path / "access.log"
+    times = [START + n if n % 3 else START + 20 * 86_400 + n for n in range(60)]
+    file.write_text("".join(line("/p/logged/older/banner.gif", at, f"203.0.113.{int(at) % 7}") for at in times))
+    monkeypatch.setitem(counting.environ, "PIXELTALLY_RETENTION_DAYS", "20")
+    assert "20 hits are in ClickHouse" in run(file, code=1)
+    monkeypatch.delitem(counting.environ, "PIXELTALLY_RETENTION_DAYS")
+    assert "60 hits are in ClickHouse" in run(file)
+    ids = counting.query(f"SELECT count(), uniqExact(id), uniqExact(ts) FROM impressions WHERE {of('older')}")
+    assert ids == [(60, 60, 60)]
 
 
 def test_a_log_is_never_overwritten_by_its_bad_lines(run, tmp_path):

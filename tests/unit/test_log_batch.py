@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ingest import combined
 from ingest.log_batch import Batches
+from ingest.log_counted import Counted
 from ingest.log_judge import judgement, page
 from ingest.log_lines import read
 from ingest.logged import Unreadable
@@ -54,7 +55,7 @@ ENDS = often("", ' "-"', ' "198.51.100.9"', " 0.004", " ", "\r", '"')
 @st.composite
 def logged(draw):
     """A line, or what is nearly one."""
-    who, between = draw(PEERS), draw(often("- -", "- Frank", "-", '- "x"'))
+    who, between = draw(PEERS), draw(often("- -", "- Frank", "-", '- "x"', "198.51.100.7 - -", "198.51.100.7 - a b"))
     asked = f"{draw(METHODS)} {draw(PATHS)}{draw(QUERIES)} {draw(often('HTTP/1.1', 'HTTP/2.0', 'http', ''))}"
     numbers = f"{draw(STATUSES)} {draw(often('43', '-', '4 3', ''))}"
     line = f'{who} {between} [{draw(TIMES)}] "{asked}" {numbers} "{draw(TEXTS)}" "{draw(TEXTS)}"{draw(ENDS)}'.encode()
@@ -84,15 +85,17 @@ def one_by_one(block, judge):
 
 
 def at_once(block, batches):
-    judged = batches.judge(read(block), "node", FIRST, combined.parse)
+    found = read(block)
+    counted = Counted("node", FIRST, FIRST + len(found), PARTITIONS)
+    judged = batches.judge(found, "node", FIRST, combined.parse, counted)
     lines = {}
     for _, partition, value in judged.messages:
         lines.setdefault(partition, []).extend(value.split(b"\n"))
     left = Counter()
     for why, count in [*judged.counts.items(), *((why, 1) for _, why in judged.left)]:
         left[why.why] += count
-    assert judged.hits == sum(map(len, lines.values()))
-    return lines, left, judged.nodes
+    assert judged.hits == sum(map(len, lines.values())) == counted.hits()
+    return lines, left, set(+counted.sent)
 
 
 ENVIRONS = st.fixed_dictionaries(
@@ -134,7 +137,8 @@ def test_a_message_holds_no_more_than_it_may_and_lines_stay_in_order(agent_bytes
     block = (USUAL.replace(b"Mozilla", b"M" * agent_bytes) + b"\n") * 2500
     lines = read(block)
     assert lines.are_read.all()
-    judged = Batches(chosen, [], NOW, PARTITIONS).judge(lines, "node", FIRST, combined.parse)
+    counted = Counted("node", FIRST, FIRST + 2500, PARTITIONS)
+    judged = Batches(chosen, [], NOW, PARTITIONS).judge(lines, "node", FIRST, combined.parse, counted)
     values = [value.split(b"\n") for _, _, value in judged.messages]
     assert max(map(len, values)) <= MESSAGE_LINES
     assert max(len(value) for _, _, value in judged.messages) <= MESSAGE_BYTES
