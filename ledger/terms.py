@@ -84,16 +84,18 @@ def change(
     """Keep new terms, set `at` this moment; they, and since which day they hold.
 
     What isn't said is as in the terms that hold on that day, and the plan as it was set last. Without `since` they hold
-    from today; a campaign's first from the beginning, and so does what takes their place on the day that these are set.
-    Raises :class:`Refused` where they can't hold then.
+    from today, in the time zone that is said or that holds; a campaign's first from the beginning, and so does what
+    takes their place on the day that these are set. Raises :class:`Refused` where they can't hold then.
     """
     history = _history(client, campaign)
     held = {each.since: each for each in history}
-    zone = said.get("timezone") or (history[-1].terms.timezone if history else Terms.timezone)
+    holding = max((each for each in held.values() if each.starts <= at), key=lambda each: each.starts, default=None)
+    zone = said.get("timezone") or (holding.terms if holding else Terms()).timezone
     today = _day(client, at, zone)
     if since is None:
-        is_first = all(each.since == BEGINNING and _day(client, each.set_at, zone) == today for each in history)
-        since = BEGINNING if is_first else today
+        firsts = [each for each in history if each.since == BEGINNING]
+        is_slip = holding in firsts and all(_day(client, each.set_at, zone) == today for each in firsts)
+        since = BEGINNING if is_slip or not history else today
     known = None
     if held:
         then = max((day for day in held if day <= since), default=min(held))
@@ -102,7 +104,7 @@ def change(
     terms = changed(known, said)
     starts = datetime.fromtimestamp(0, UTC) if since == BEGINNING else _start(client, since, terms.timezone)
     _refuse_settled(client, campaign, starts, terms.timezone)
-    _refuse_disorder({day: each.starts for day, each in held.items()} | {since: starts})
+    _refuse_disorder({day: each.starts for day, each in held.items()} | {since: starts}, since)
     row = campaign._asdict() | asdict(terms) | {"since": since, "starts": starts, "set_at": at}
     client.insert("terms_set", [list(row.values())], column_names=list(row))
     return terms, since
@@ -184,9 +186,14 @@ def _refuse_settled(client: Client, campaign: Campaign, starts: datetime, zone: 
         )
 
 
-def _refuse_disorder(starts: Mapping[date, datetime]) -> None:
-    """Terms of a later day must begin later: not so where the time zone moves ahead by a day or more between them."""
-    for (day, moment), (next_day, next_moment) in pairwise(sorted(starts.items())):
+def _refuse_disorder(starts: Mapping[date, datetime], since: date) -> None:
+    """Terms `since` a day must begin between those of the days before and after that have any.
+
+    They don't where the time zone moves ahead by a day or more.
+    """
+    days = sorted(starts.items())
+    place = days.index((since, starts[since]))
+    for (day, moment), (next_day, next_moment) in pairwise(days[max(place - 1, 0) : place + 2]):
         if next_moment <= moment:
             raise Refused(
                 f"by their time zones, terms since {next_day} would not begin after those since {day}:"

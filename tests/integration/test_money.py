@@ -13,6 +13,7 @@ from pypdf import PdfReader
 
 from ledger import terms
 from ledger.campaign import Campaign
+from pixeltally.errors import Refused
 
 DAY_MS = 86_400_000
 MARCH_MS = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp() * 1000)
@@ -200,6 +201,53 @@ def test_what_is_not_said_is_as_it_is_on_the_day_that_the_terms_hold_from(clickh
     assert held()[2:] == [("2026-02-15", "20", "UTC"), (today, "30", "UTC")]
 
 
+#: The 10th in UTC and Kiritimati, in Pago Pago still the 9th.
+EARLY = datetime(2026, 3, 10, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("before", "said", "since"),
+    [
+        # Terms that were set last, and hold no more: whose zone is a day ahead, or behind.
+        ([(date(2026, 2, 1), "UTC"), (date(2026, 1, 1), "Pacific/Kiritimati")], None, date(2026, 3, 10)),
+        ([(date(2026, 2, 1), "UTC"), (date(2026, 1, 1), "Pacific/Pago_Pago")], None, date(2026, 3, 10)),
+        # And those that don't hold yet.
+        ([(date(2026, 2, 1), "Pacific/Pago_Pago"), (date(2026, 4, 1), "UTC")], None, date(2026, 3, 9)),
+        ([(date(2026, 4, 1), "Pacific/Pago_Pago")], None, date(2026, 3, 10)),
+        # The zone that is said goes first.
+        ([(date(2026, 2, 1), "UTC")], "Pacific/Pago_Pago", date(2026, 3, 9)),
+        ([(date(2026, 2, 1), "Pacific/Pago_Pago")], "UTC", date(2026, 3, 10)),
+        # What was a slip is mended on the campaign's first day, wherever that is.
+        ([(None, "Pacific/Pago_Pago")], None, terms.BEGINNING),
+        ([(None, "Pacific/Pago_Pago"), (date(2026, 4, 1), "Pacific/Kiritimati")], None, terms.BEGINNING),
+        ([(None, "Pacific/Pago_Pago"), (date(2026, 2, 1), "UTC")], None, date(2026, 3, 10)),
+    ],
+)
+def test_today_is_by_the_zone_that_is_said_or_holds(clickhouse, run, before, said, since):
+    ours = client(clickhouse)
+    campaign = Campaign("today", f"c{ours.query('SELECT count() FROM terms_set').result_rows[0][0]}")
+    agreed = {"pricing": "cpm", "basis": "valid", "price": Decimal("7"), "currency": "EUR"}
+    for number, (day, zone) in enumerate(before):
+        # On the 9th in all these zones.
+        terms.change(ours, campaign, agreed | {"timezone": zone}, day, EARLY - timedelta(hours=16 - number))
+    told = {"price": Decimal("8")} | ({"timezone": said} if said else {})
+    assert terms.change(ours, campaign, told, None, EARLY)[1] == since
+
+
+def test_terms_that_are_in_disorder_elsewhere_leave_a_change_alone(clickhouse, run):
+    ours, campaign = client(clickhouse), Campaign("disorder", "old")
+    agreed = {"pricing": "cpm", "basis": "valid", "price": Decimal("7"), "currency": "EUR"}
+    terms.change(ours, campaign, agreed | {"timezone": "Pacific/Pago_Pago"}, date(2026, 2, 10), EARLY)
+    # As they could be set before it was refused: they begin an hour before those of the day before.
+    ours.command(
+        "INSERT INTO terms_set SELECT * REPLACE ('2026-02-11' AS since, starts - 3600 AS starts, set_at + 1 AS set_at)"
+        " FROM terms_set WHERE advertiser = 'disorder'"
+    )
+    assert terms.change(ours, campaign, {"price": Decimal("8")}, date(2026, 3, 1), EARLY)[1] == date(2026, 3, 1)
+    with pytest.raises(Refused, match="terms since 2026-02-11 would not begin after those since 2026-02-10"):
+        terms.change(ours, campaign, {"timezone": "Pacific/Kiritimati"}, date(2026, 2, 11), EARLY)
+
+
 @pytest.mark.parametrize(
     ("before", "after"), [("Pacific/Pago_Pago", "Pacific/Apia"), ("Pacific/Pago_Pago", "Pacific/Kiritimati")]
 )
@@ -294,6 +342,8 @@ def test_where_nothing_was_counted_it_is_said(run):
         (("invoice", "no-such", "--month", "2026-03"), "is it spelt so"),
         (("invoice", "acme", "--month", "March"), "does not match the format"),
         (("invoice", "acme", "--month", "1969-12"), "is no day between 1970 and 2105"),
+        (("invoice", "acme", "--month", "0001-01"), "is no day between 1970 and 2105"),
+        (("invoice", "acme", "--month", "9999-12"), "is no day between 1970 and 2105"),
         (("report", "no-such", "--from", "2026-03-01", "--to", "2026-03-01"), "is it spelt so"),
         (("report", "acme/no-such", "--from", "2026-03-01", "--to", "2026-03-01"), "is it spelt so"),
     ],
@@ -314,3 +364,13 @@ def test_a_settled_month_keeps_its_terms(clickhouse, run):
     earlier = run("campaign", "set", "settled/some", *BY_CLICK, "--since", "2024-03-01", "--timezone", "Asia/Tokyo")
     assert "say --since 2024-03-02 or later" in earlier.said
     assert run("campaign", "set", "settled/some", *BY_CLICK, "--since", "2024-03-01").code == 0
+
+
+def test_a_month_is_settled_by_the_clock_of_its_terms(clickhouse, run):
+    row = "'settled', 'kathmandu', '2024-02-01', '2024-02-03', 0, 'Asia/Kathmandu', 1, 1, 1, 0, 0, 0, 0, 0, {}, now()"
+    client(clickhouse).command(f"INSERT INTO settled_days VALUES ({row})")
+    first = ("campaign", "set", "settled/kathmandu", *BY_CLICK, "--since", "2024-03-01")
+    early = run(*first, "--timezone", "Pacific/Kiritimati")
+    assert "settled until 2024-02-29 18:15 UTC, its facts are gone: say --since 2024-03-02 or later" in early.said
+    assert run(*first, "--timezone", "Asia/Kathmandu").code == 0
+    assert run(*first, "--timezone", "UTC").code == 0

@@ -26,7 +26,7 @@ CHOSEN = Settings.from_env({"PIXELTALLY_SECRET": "s"})
 PATHS = ("/blog/1", "/blog/2", "/shop/1", "/p/acme/site/pixel.gif")
 GLOBS = {"/blog/1": PATHS[:1], "/blog/*": PATHS[:2], "/shop/*": PATHS[2:3], "*": PATHS[:3]}
 MAPS = st.lists(st.tuples(st.sampled_from(sorted(GLOBS)), st.sampled_from("ab")), max_size=3)
-#: A third of the lines is read by the compiled loop's other, for the agent that is escaped.
+#: A third of the lines, whose agent is escaped, is judged one by one.
 LINES = st.tuples(st.sampled_from(PATHS), st.integers(1, 5), st.sampled_from(["x", "x", "\\x22"]))
 
 
