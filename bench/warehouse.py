@@ -27,7 +27,7 @@ from dashboards.live.view import View
 from dashboards.macros import expand
 from pixeltally.database import DATABASE, connect
 from pixeltally.settings import Settings
-from sinks import slices
+from sinks import charges, slices
 
 SPANS = ("24h", "30d")
 TRIES = 3
@@ -77,7 +77,7 @@ SELECT * FROM
 )
 WHERE counted AND ts >= {{since:DateTime64(3)}} AND ts < {{until:DateTime64(3)}}
 """,
-    "charges_between": f"""
+    "charges_lately": f"""
 SELECT advertiser, campaign, day, currency, price / 1000 * if(basis = 'unique', c.uniques, c.valid) AS spent
 FROM
 (
@@ -95,12 +95,10 @@ FROM
         )
         GROUP BY ALL
     )
-    WHERE day BETWEEN {{first:Date}} AND {{last:Date}}
     GROUP BY ALL
 ) AS c
 INNER JOIN {DATABASE}.terms_set AS t USING (advertiser, campaign)
 """,
-    "charges": f"SELECT * FROM {PLAIN}.charges_between(first = '1970-01-01', last = '2105-12-31')",
 }
 
 _REACH = "SELECT * FROM campaign_reach{of} WHERE start = toStartOfMonth(today() {when})"
@@ -123,7 +121,9 @@ def main(rows: int) -> None:
     """Measure and print the table."""
     with tempfile.TemporaryDirectory() as name, month.site(Path(name)) as settings:
         client = month.fill(settings, rows)
-        slices.count(client, client.query("SELECT now64(3)").result_rows[0][0])
+        [(now,)] = client.query("SELECT now64(3)").result_rows
+        slices.count(client, now)
+        charges.keep(client, now)
         plain = _plain(settings, client) if rows <= PLAIN_ROWS else None
         click.echo(f"\r{rows:,} hits of {month.DAYS} days{'':40}\n")
         _print(settings, client, plain)
@@ -147,6 +147,8 @@ def _print(settings: Settings, client: Client, plain: Client | None) -> None:
         own = _cost(engine, client, _REACH.format(of=_OF, when=when), {}, TRIES)
         peer = _cost(engine, plain, _REACH.format(of="", when=when), {}) if plain else None
         _row(f"reach of campaigns, {title}", own, peer)
+    costs = "SELECT sum(spent) FROM charges_between(first = toStartOfMonth(today()), last = today())"
+    _row("days' costs, as the sink keeps them, this month", _cost(engine, client, costs, {}, TRIES), None)
     for span in SPANS:
         found = []
         for title, sql, parameters in _panels(span):

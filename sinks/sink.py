@@ -22,7 +22,7 @@ from pixeltally.identity import hit_id
 from pixeltally.outage import Outage, quiet
 from pixeltally.process import say_ready, share_heap
 from pixeltally.settings import Settings
-from sinks import first_visits, reconciling, retention, slices
+from sinks import charges, first_visits, reconciling, retention, slices
 from sinks.migrate import migrate
 from sinks.order import Order
 
@@ -234,6 +234,7 @@ def run(settings: Settings) -> None:
     reconciling.start(settings, sink.has_first)
     slices.start(settings, sink.has_first)
     first_visits.start(settings, sink.has_first)
+    charges.start(settings, sink.has_first)
     signal.signal(signal.SIGTERM, sink.stop)
     signal.signal(signal.SIGINT, sink.stop)
     with Order(settings) if settings.archive else nullcontext():

@@ -1,6 +1,7 @@
 """What campaigns cost, in the campaigns' own days, and what their plans say.
 
-Amounts are those of the view `charges`, to the last decimal; only those of one currency are ever added.
+Amounts are those of the view `charges`, to the last decimal, as they were some seconds ago; only those of one currency
+are ever added.
 """
 
 from dashboards.boards.board import CAMPAIGN_NAME, OF_CAMPAIGN, ZONE, Annotation
@@ -23,7 +24,6 @@ SPEND = Panel(
         Column("before", "Before them", "number", shown=False),
     ),
     nothing="No campaign with terms was counted then; `pixeltally campaign set` says what one costs.",
-    seldom=True,
     sql=f"""
 WITH {_FIRST} AS from_day, {_LAST} AS to_day, least({_OPEN}, to_day + 1) AS open
 SELECT
@@ -32,8 +32,8 @@ SELECT
 FROM
 (
     SELECT day, currency, assumeNotNull(toFloat64(spent)) AS cost
-    FROM charges_between(first = from_day - (open - from_day), last = to_day)
-    WHERE spent IS NOT NULL
+    FROM charges_lately
+    WHERE day >= from_day - (open - from_day) AND day <= to_day AND spent IS NOT NULL
 )
 GROUP BY currency
 ORDER BY spent DESC, currency
@@ -69,7 +69,7 @@ SELECT
     spent / nullIf(planned, 0) AS pace, spent / budget AS used, any(p.elapsed) AS elapsed,
     toString(any(p.plan_end)) AS ends
 FROM ({_plans(of)}) AS p
-LEFT JOIN (SELECT advertiser, campaign, currency, day, spent FROM charges WHERE {of}) AS c
+LEFT JOIN (SELECT advertiser, campaign, currency, day, spent FROM charges_lately WHERE {of}) AS c
 ON c.advertiser = p.advertiser AND c.campaign = p.campaign AND c.currency = p.currency
     AND c.day >= p.plan_start AND c.day <= least(p.plan_end, toDate(p.clock))
 GROUP BY advertiser, campaign, currency
@@ -93,7 +93,6 @@ PACING = Panel(
         Column("ends", "Ends", "text"),
     ),
     nothing="No campaign here has a budget; `pixeltally campaign set … --budget … --start … --end …` gives it one.",
-    seldom=True,
     sql=f"""
 SELECT advertiser, campaign, currency, spent, planned, pace, budget, used, ends
 FROM ({pacing(OF_CAMPAIGN)})
@@ -114,7 +113,6 @@ DAILY = Panel(
         Column("planned", "Planned", "number"),
     ),
     nothing="No campaign with terms was counted then; `pixeltally campaign set` says what one costs.",
-    seldom=True,
     sql=f"""
 WITH {_FIRST} AS from_day, {_LAST} AS to_day
 SELECT toDateTime(each.1, {ZONE}) AS time, each.2 AS spent, nullIf(each.3, 0) AS planned
@@ -127,7 +125,7 @@ FROM
         FROM
         (
             SELECT currency, day, toFloat64(spent) AS spent, 0. AS planned, 1 AS paid
-            FROM charges_between(first = from_day, last = to_day) WHERE {OF_CAMPAIGN}
+            FROM charges_lately WHERE {OF_CAMPAIGN}
             UNION ALL
             SELECT
                 currency, arrayJoin(range(toUInt32(greatest(days, 0)))) + assumeNotNull(plan_start) AS day,

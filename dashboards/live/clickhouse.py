@@ -39,7 +39,7 @@ _TABLES = """
 SELECT name, name IN (SELECT table FROM system.columns WHERE database = currentDatabase() AND name = 'advertiser')
 FROM system.tables
 WHERE database = currentDatabase() AND engine NOT LIKE '%View'
-    AND name NOT IN ('retentions', 'touched_days', 'counted_days', 'counted_months', 'visits_since')
+    AND name NOT IN ('retentions', 'touched_days', 'counted_days', 'counted_months', 'charged_months', 'visits_since')
 """
 
 

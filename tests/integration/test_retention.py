@@ -23,7 +23,7 @@ PERMANENT = {
     "minute_rows", "settled_minutes", "settled_days", "settled_rules", "terms_set", "retentions", "advertisers",
     "erasures", "forgotten_letters", "forgotten_addresses", "schema_migrations", "segments",
     "reconciliations", "late_minutes", "touched_days", "counted_days", "counted_slices", "counted_months",
-    "counted_visitors", "terms_held", "visits_since",
+    "counted_visitors", "charges_kept", "charged_months", "terms_held", "visits_since",
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from ledger.rights import HIDDEN, READABLE, SHARED, Leak, check, statements
 from pixeltally.cli import main
 from pixeltally.database import DATABASE
 from pixeltally.errors import Refused
-from sinks import slices
+from sinks import charges, slices
 
 NOW_MS = 1_790_000_040_000
 TODAY_S = NOW_MS // 86_400_000 * 86_400
@@ -73,6 +73,7 @@ def data(tmp_path_factory):
             )
             ours.command(f"INSERT INTO forgotten_visitors VALUES ({first}, '{advertiser}', 0, generateUUIDv4(), 1)")
         slices.count(ours, datetime(2100, 1, 1))
+        charges.keep(ours, datetime(2100, 1, 1))
         ours.command("INSERT INTO retentions (days) VALUES (400)")
         letter = {
             "id": "00000000-0000-7000-8000-000000000001",
