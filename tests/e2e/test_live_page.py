@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from facts import fact, insert, insert_late, make_tables, minute_rows
+from facts import client, fact, insert, insert_late, make_tables, minute_rows
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
 from dashboards.boards import BOARDS, TENANT_BOARDS
@@ -20,6 +20,7 @@ from dashboards.boards.board import Board
 from dashboards.live.access import link
 from dashboards.live.view import path
 from pixeltally.settings import Settings
+from sinks import charges
 
 if TYPE_CHECKING:
     from conftest import Site
@@ -234,6 +235,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Site]":
     letter = {"id": facts[0]["id"], "ts": now_ms(), "reason": "name", "origin": "spool a@1", "line": "<b>?</b>"}
     insert(site.clickhouse, "dead_letters", [letter])
     insert(site.clickhouse, "terms_set", [terms(name) for name in ("acme", "globex", "initech")])
+    charges.keep(client(site.clickhouse), datetime.now(UTC))
     insert(site.clickhouse, "reconciliations", [reconciled(minutes) for minutes in (5, 10)])
     site.start_live()
     yield site

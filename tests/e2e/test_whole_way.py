@@ -148,6 +148,8 @@ def test_the_ledger_says_why_and_what_is_owed(stack):
     told = CliRunner().invoke(main, ["campaign", "set", "acme/owed", *agreed], env=stack.environ)
     assert told.exit_code == 0, told.stderr
     wait_until(lambda: stack.query(reached) == [(20,)], "each address once", 15)
+    lately = "SELECT toString(spent), currency FROM charges_lately WHERE campaign = 'owed'"
+    wait_until(lambda: stack.query(lately) == [("0.2", "USD")], "what the day cost, on boards", 20)
 
 
 def test_an_order_is_counted_once_however_it_is_reported(stack):
