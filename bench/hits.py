@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 
 from local.impressions import read
-from local.traffic import ADVERTISER, addresses, agents
+from local.traffic import ADVERTISER
+from local.visitors import addresses, agents
 from pixeltally.hit import Hit
 from pixeltally.identity import visitor_number
 from pixeltally.packed import MESSAGE_LINES

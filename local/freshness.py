@@ -35,7 +35,7 @@ class Freshness:
 
     def answered(self, request: Request) -> None:
         """Tell of a request that was just answered."""
-        if not request.click:
+        if request.kind == "impression":
             self._latest = request, time.monotonic()
 
     def __enter__(self) -> "Freshness":

@@ -9,32 +9,37 @@ from clickhouse_connect.driver.client import Client
 from local import recount
 from local.recount import Sent
 from local.sender import Tally
-from local.traffic import ADVERTISER, Request
+from local.traffic import ADVERTISER, Kind, Request
 
 #: How long what was answered may take to reach ClickHouse before it is called missing, and how often to look.
 ARRIVAL_S = 60.0
 LOOK_S = 0.5
 
+#: Where each kind is counted.
+VIEWS: dict[Kind, str] = {
+    "impression": "impressions",
+    "open": "impressions",
+    "click": "clicks",
+    "conversion": "conversions",
+}
+
 _OF_RUN = "WHERE advertiser = %(advertiser)s AND params['demo'] = %(run)s"
-_COUNTED = """
-SELECT count(), uniqExact(params['n']), uniqExact(ip), countIf(duplicate), countIf(verdict = 'valid' AND NOT duplicate)
-"""
-_ARRIVALS = "SELECT toUInt64(params['n']), toUnixTimestamp64Milli(ts)"
+_COUNTED = "SELECT count(), uniqExact(params['n']), countIf(duplicate), countIf(verdict = 'valid' AND NOT duplicate)"
+_VISITORS = f"SELECT uniqExact(visitor) FROM impressions {_OF_RUN}"  # noqa: S608  # of a constant
+_ARRIVALS = f"""
+SELECT toUInt64(params['n']), toUnixTimestamp64Milli(ts) FROM impressions
+{_OF_RUN} AND verdict = 'valid' ORDER BY ts, id
+"""  # noqa: S608  # of a constant
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What a view holds of a run."""
+    """What a view holds of a run's hits of one kind."""
 
     hits: int
     distinct: int  #: of the numbers that the hits were sent with
-    addresses: int
     duplicates: int
     valid: int  #: with verdict `valid`, and no duplicate
-
-    def is_exactly(self, sent: int) -> bool:
-        """Whether each of the `sent` hits is there once."""
-        return self.hits == self.distinct == sent
 
 
 @dataclass(frozen=True)
@@ -42,14 +47,14 @@ class Proof:
     """A run's counts, as sent and as counted."""
 
     sent: Sent
-    impressions: Counted
-    clicks: Counted
+    counted: dict[Kind, Counted]
+    visitors: int
     expected_duplicates: int
 
     @property
     def holds(self) -> bool:
         """Whether every hit sent is counted exactly once."""
-        return self.impressions.is_exactly(self.sent.impressions) and self.clicks.is_exactly(self.sent.clicks)
+        return all(each.hits == each.distinct == self.sent.hits[kind] for kind, each in self.counted.items())
 
 
 def prove(
@@ -70,23 +75,20 @@ def prove(
     sent = recount.sent(request for request in requests if request.n not in unsent)
     until = time.monotonic() + ARRIVAL_S
     while not sleep(LOOK_S):
-        impressions, clicks = (_counted(client, view, run) for view in ("impressions", "clicks"))
-        arrived = impressions.hits >= sent.impressions and clicks.hits >= sent.clicks
+        counted = {kind: _counted(client, kind, run) for kind in VIEWS}
+        arrived = all(each.hits >= sent.hits[kind] for kind, each in counted.items())
         if arrived or time.monotonic() > until:
             break
     else:
         return None
-    expected = recount.duplicates(requests, _arrivals(client, "impressions", run), window_ms)
-    return Proof(sent, impressions, clicks, expected)
+    [(visitors,)] = client.query(_VISITORS, _parameters(run)).result_rows
+    arrivals: list[tuple[int, int]] = [(n, at_ms) for n, at_ms in client.query(_ARRIVALS, _parameters(run)).result_rows]
+    return Proof(sent, counted, visitors, recount.duplicates(requests, arrivals, window_ms))
 
 
-def _counted(client: Client, view: str, run: str) -> Counted:
-    return Counted(*client.query(f"{_COUNTED} FROM {view} {_OF_RUN}", _parameters(run)).result_rows[0])
-
-
-def _arrivals(client: Client, view: str, run: str) -> list[tuple[int, int]]:
-    sql = f"{_ARRIVALS} FROM {view} {_OF_RUN} AND verdict = 'valid' ORDER BY ts, id"
-    return [(n, at_ms) for n, at_ms in client.query(sql, _parameters(run)).result_rows]
+def _counted(client: Client, kind: Kind, run: str) -> Counted:
+    query = f"{_COUNTED} FROM {VIEWS[kind]} {_OF_RUN} AND kind = '{kind}'"
+    return Counted(*client.query(query, _parameters(run)).result_rows[0])
 
 
 def _parameters(run: str) -> dict[str, str]:
@@ -95,18 +97,17 @@ def _parameters(run: str) -> dict[str, str]:
 
 def summary(proof: Proof, tally: Tally, took_s: float, delays_s: Sequence[float]) -> str:
     """The proof as a table for people."""
-    sent, seen, clicked = proof.sent, proof.impressions, proof.clicks
+    images, clicked = [proof.counted[kind] for kind in recount.IMAGES], proof.counted["click"].valid
+    duplicates, seen = sum(each.duplicates for each in images), sum(each.valid for each in images)
     lines = [
         f"{'':18}{'sent':>12}{'counted':>12}{'missing':>12}{'twice':>12}",
-        _row("impressions", sent.impressions, seen),
-        _row("clicks", sent.clicks, clicked),
+        *(_row(f"{kind}s", proof.sent.hits[kind], each) for kind, each in proof.counted.items()),
         "",
         f"{'':18}{'expected':>12}{'counted':>12}",
-        f"{'unique IPs':18}{sent.addresses:>12,}{seen.addresses:>12,}",
-        f"{'duplicates':18}{proof.expected_duplicates:>12,}{seen.duplicates:>12,}",
+        f"{'unique IPs':18}{proof.sent.visitors:>12,}{proof.visitors:>12,}",
+        f"{'duplicates':18}{proof.expected_duplicates:>12,}{duplicates:>12,}",
         "",
-        f"CTR           {_percent(clicked.valid, seen.valid)}  ({clicked.valid:,} valid clicks"
-        f" / {seen.valid:,} valid impressions)",
+        f"CTR           {_percent(clicked, seen)}  ({clicked:,} valid clicks / {seen:,} valid impressions and opens)",
         f"rate          {tally.sent / took_s:,.0f} hits/s over {took_s:.1f} s",
         f"freshness     {_freshness(delays_s)}",
     ]

@@ -1,32 +1,33 @@
 """Counts again, from what was sent, what the stack should have counted. Shares no code with it. No I/O."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from local.traffic import Request
+from local.traffic import Kind, Request
+
+#: Requests for an ad unit's image.
+IMAGES: tuple[Kind, ...] = ("impression", "open")
 
 
 @dataclass(frozen=True)
 class Sent:
     """What left, as an exact count must show it."""
 
-    impressions: int
-    clicks: int
-    addresses: int  #: distinct addresses that asked for an image
+    hits: Counter[Kind]
+    visitors: int  #: distinct ones that asked for an image: subscribers where they are named, else addresses
 
 
 def sent(requests: Iterable[Request]) -> Sent:
     """Sum up the requests that were sent."""
-    impressions, clicks = 0, 0
-    addresses = set()
+    hits: Counter[Kind] = Counter()
+    visitors = set()
     for request in requests:
-        if request.click:
-            clicks += 1
-        else:
-            impressions += 1
-            addresses.add(request.visitor.ip)
-    return Sent(impressions, clicks, len(addresses))
+        hits[request.kind] += 1
+        if request.kind in IMAGES:
+            visitors.add(request.visitor.name)
+    return Sent(hits, len(visitors))
 
 
 def duplicates(requests: Sequence[Request], arrivals: Iterable[tuple[int, int]], window_ms: int) -> int:
@@ -38,7 +39,7 @@ def duplicates(requests: Sequence[Request], arrivals: Iterable[tuple[int, int]],
     counted_ms: dict[tuple[str, str], int] = {}
     found = 0
     for n, at_ms in arrivals:
-        place = requests[n].unit, requests[n].visitor.ip
+        place = requests[n].unit, requests[n].visitor.name
         last_ms = counted_ms.get(place)
         if last_ms is not None and at_ms - last_ms < window_ms:
             found += 1

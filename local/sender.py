@@ -149,7 +149,7 @@ class Sender:
         except (OSError, BadAnswer, ValueError):
             self._lose(connection, request)
             return
-        if status == (302 if request.click else 200):
+        if status == (302 if request.kind == "click" else 200):
             self.tally.answered += 1
             self._answered(request)
         else:

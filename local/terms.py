@@ -3,6 +3,7 @@
 from clickhouse_connect.driver.client import Client
 
 from local.impressions import CAMPAIGNS
+from local.newsletter import CAMPAIGN
 from local.traffic import ADVERTISER
 
 #: From the beginning, as a campaign's first terms hold. The plan is a third over, and small as the demo's traffic is.
@@ -17,4 +18,4 @@ WHERE {advertiser:String} NOT IN (SELECT advertiser FROM terms_set)
 
 def set_once(client: Client) -> None:
     """Give the demo's campaigns terms with a plan, unless any of them has some: those are its owner's."""
-    client.command(_SET, parameters={"advertiser": ADVERTISER, "campaigns": list(CAMPAIGNS)})
+    client.command(_SET, parameters={"advertiser": ADVERTISER, "campaigns": [*CAMPAIGNS, CAMPAIGN]})

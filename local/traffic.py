@@ -4,41 +4,29 @@ Everything follows from the seed, so that the plan can be walked again to say wh
 """
 
 import heapq
-import json
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from importlib.resources import files
-from ipaddress import IPv4Address, IPv6Address
-from itertools import accumulate, count, cycle, islice
+from itertools import count, cycle, islice
 from random import Random
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 from local.impressions import Impression
+from local.newsletter import CAMPAIGN, CREATIVES, Recipients
+from local.visitors import Visitor, Visitors
 
 ADVERTISER = "zozo"
 
-#: Of a hundred impressions, how many are a visitor's first, and how many follow a reload of the same ad.
-NEW_VISITORS_PERCENT = 40
-RELOADS_PERCENT = 4
-IPV6_PERCENT = 25
-
-#: A visitor who stayed away for so many impressions does not come back: no one's count grows for ever.
-REMEMBERED = 5_000
-
-#: First parts of IPv4 addresses behind which no reserved range lies.
-_PUBLIC_OCTETS = frozenset(range(1, 224)) - {10, 100, 127, 169, 172, 192, 198, 203}
+#: For a hundred impressions, how many e-mails are opened; of a hundred of these, how many are clicked.
+OPENS_PERCENT = 5
+MAIL_CLICKS_PERCENT = 8
+#: Of a hundred clicks, how many end with an order.
+ORDERS_PERCENT = 20
 
 _POSITIONS = {1: "left", 2: "center", 3: "right"}
 _SITES = ("https://news.example/", "https://mail.example/inbox", "https://weather.example/tokyo")
 
-
-class Visitor(NamedTuple):
-    """A browser at an address."""
-
-    ip: str
-    user_agent: str
+Kind = Literal["impression", "open", "click", "conversion"]
 
 
 class Request(NamedTuple):
@@ -46,8 +34,8 @@ class Request(NamedTuple):
 
     n: int
     at_s: float
-    click: bool
-    unit: str  #: advertiser/campaign/creative/placement
+    kind: Kind
+    unit: str  #: advertiser/campaign/creative[/placement]
     visitor: Visitor
 
     @property
@@ -57,20 +45,34 @@ class Request(NamedTuple):
 
 
 def plan(impressions: Sequence[Impression], rate: float, block_s: float, seed: str) -> Iterator[Request]:
-    """Endless requests in order of time: `rate` impressions a second, and the clicks that follow them."""
+    """Endless requests in order of time: `rate` impressions a second, e-mails' opens, and what follows both."""
     visitors = Visitors(Random(f"{seed} visitors"))  # noqa: S311
-    delays = Random(f"{seed} delays")  # noqa: S311
-    numbers = count()
-    clicks: list[tuple[float, int, str, Visitor]] = []
-    for order, (at_s, row) in enumerate(paced(impressions, rate, block_s)):
-        while clicks and clicks[0][0] <= at_s:
-            clicked_s, _, unit, visitor = heapq.heappop(clicks)
-            yield Request(next(numbers), clicked_s, True, unit, visitor)
+    recipients = Recipients(Random(f"{seed} recipients"))  # noqa: S311
+    chances, delays = Random(f"{seed} chances"), Random(f"{seed} delays")  # noqa: S311
+    numbers, order = count(), count()
+    later: list[tuple[float, int, Kind, str, Visitor]] = []
+
+    def then(at_s: float, kind: Kind, unit: str, visitor: Visitor) -> None:
+        heapq.heappush(later, (at_s, next(order), kind, unit, visitor))
+
+    def happens(percent: float) -> bool:
+        return chances.random() * 100 < percent
+
+    for at_s, row in paced(impressions, rate, block_s):
+        while later and later[0][0] <= at_s:
+            due_s, _, kind, unit, visitor = heapq.heappop(later)
+            yield Request(next(numbers), due_s, kind, unit, visitor)
+            if kind == "open" and happens(MAIL_CLICKS_PERCENT):
+                then(due_s + click_delay_s(delays), "click", unit, recipients.reader(visitor))
+            elif kind == "click" and happens(ORDERS_PERCENT):
+                then(due_s + order_delay_s(delays), "conversion", unit, visitor)
         unit = f"{ADVERTISER}/{row.campaign}/item-{row.item}/{_POSITIONS[row.position]}"
         visitor = visitors.sees(unit)
-        yield Request(next(numbers), at_s, False, unit, visitor)
+        yield Request(next(numbers), at_s, "impression", unit, visitor)
         if row.click:
-            heapq.heappush(clicks, (at_s + click_delay_s(delays), order, unit, visitor))
+            then(at_s + click_delay_s(delays), "click", unit, visitor)
+        if happens(OPENS_PERCENT):
+            then(at_s, "open", f"{ADVERTISER}/{CAMPAIGN}/{chances.choice(CREATIVES)}", recipients.opens())
 
 
 def paced(impressions: Sequence[Impression], rate: float, block_s: float) -> Iterator[tuple[float, Impression]]:
@@ -102,66 +104,9 @@ def click_delay_s(random: Random) -> float:
     return min(300.0, max(0.5, random.lognormvariate(1.8, 0.75)))
 
 
-class Visitors:
-    """Who sees an ad next: someone new, someone of before (the more often, the likelier), or a reload.
-
-    Copying an earlier impression's visitor makes frequencies heavy-tailed (Simon's model): with 40 % new,
-    more than half see one ad, a sixth two, a handful hundreds.
-    """
-
-    def __init__(self, random: Random) -> None:
-        self._random = random
-        self._seen: deque[Visitor] = deque(maxlen=REMEMBERED)
-        self._last_of: dict[str, Visitor] = {}
-        self._addresses = addresses(random)
-        self._agents = agents(random)
-
-    def sees(self, unit: str) -> Visitor:
-        """The visitor of the next impression of `unit`."""
-        visitor = self._choose(unit)
-        self._last_of[unit] = visitor
-        self._seen.append(visitor)
-        return visitor
-
-    def _choose(self, unit: str) -> Visitor:
-        chance = self._random.random() * 100
-        if chance < RELOADS_PERCENT and unit in self._last_of:
-            return self._last_of[unit]
-        if chance < 100 - NEW_VISITORS_PERCENT and self._seen:
-            return self._seen[int(self._random.random() * len(self._seen))]
-        return Visitor(next(self._addresses), next(self._agents))
-
-
-def addresses(random: Random) -> Iterator[str]:
-    """Public addresses, none twice; each IPv6 one in a /64 of its own, as households have."""
-    v4, v6 = (_shuffled(bits, random) for bits in (32, 44))
-    while True:
-        if random.random() * 100 < IPV6_PERCENT:
-            yield str(IPv6Address((((0x2400 << 48) + next(v6)) << 64) + random.getrandbits(64)))
-            continue
-        yield str(IPv4Address(next(number for number in v4 if number >> 24 in _PUBLIC_OCTETS)))
-
-
-def _shuffled(bits: int, random: Random) -> Iterator[int]:
-    """Every number of so many bits once: an odd step round the circle of them misses none."""
-    number, step = random.getrandbits(bits), random.getrandbits(bits) | 1
-    while True:
-        yield number
-        number = (number + step) % 2**bits
-
-
-def agents(random: Random) -> Iterator[str]:
-    agents, shares = _browsers()
-    while True:
-        yield from random.choices(agents, cum_weights=shares, k=1000)
-
-
-@cache
-def _browsers() -> tuple[list[str], list[float]]:
-    """Real browsers' user agents with their cumulated shares."""
-    lines = files("fake_useragent").joinpath("data/browsers.jsonl").read_text("utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
-    return [row["useragent"] for row in rows], list(accumulate(row["percent"] for row in rows))
+def order_delay_s(random: Random) -> float:
+    """Seconds from the click to the Thank-You page: half within half a minute."""
+    return min(600.0, max(3.0, random.lognormvariate(3.4, 0.8)))
 
 
 class Wire:
@@ -179,7 +124,7 @@ class Wire:
             f"Host: {self._host}\r\n"
             f"User-Agent: {request.visitor.user_agent}\r\n"
             f"X-Forwarded-For: {request.visitor.ip}\r\n"
-            f"Accept: {'text/html' if request.click else 'image/avif,image/webp'},*/*;q=0.8\r\n"
+            f"Accept: {'text/html' if request.kind == 'click' else 'image/avif,image/webp'},*/*;q=0.8\r\n"
             f"Accept-Encoding: gzip, deflate, br\r\n"
             f"Referer: {_SITES[len(request.visitor.ip) % len(_SITES)]}\r\n"
             "\r\n"
@@ -188,7 +133,15 @@ class Wire:
     def path(self, request: Request) -> str:
         """Path and query; `demo` and `n` name the request among all that were ever sent."""
         mark = f"demo={self._run}&n={request.n}"
-        if not request.click:
+        if request.visitor.subscriber:
+            mark = f"s={request.visitor.subscriber}&{mark}"
+        if request.kind == "impression":
             return f"/p/{request.unit}.gif?{mark}"
+        if request.kind == "open":
+            return f"/p/{request.unit}.gif?e=open&{mark}"
+        if request.kind == "conversion":
+            advertiser, campaign, *_ = request.unit.split("/")
+            value = f"{19 + request.n % 80}.90"
+            return f"/v/{advertiser}/{campaign}.gif?order={self._run}-{request.n}&value={value}&currency=EUR&{mark}"
         signature = self._sign(request.unit, request.target)
         return f"/c/{request.unit}?to={quote(request.target, safe='')}&k={signature}&{mark}"

@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from local.sender import Sender
-from local.traffic import Request, Visitor
+from local.traffic import Request
+from local.visitors import Visitor
 
 GIF = b"GIF89a" + bytes(37)
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -75,7 +76,7 @@ def wire(request: Request) -> bytes:
 
 def requests(count: int, gap_s: float = 0.0, clicks: tuple[int, ...] = ()) -> Iterator[Request]:
     for n in range(count):
-        yield Request(n, n * gap_s, n in clicks, "a/b/c", VISITOR)
+        yield Request(n, n * gap_s, "click" if n in clicks else "impression", "a/b/c", VISITOR)
 
 
 def test_every_request_arrives_once_over_kept_connections() -> None:

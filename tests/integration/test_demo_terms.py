@@ -17,6 +17,6 @@ def test_the_demos_campaigns_have_terms_once(clickhouse: str):
             " WHERE advertiser = {advertiser:String} ORDER BY campaign",
             parameters={"advertiser": ADVERTISER},
         ).result_rows
-        assert found == [(campaign, "cpm", 60, 1) for campaign in sorted(CAMPAIGNS)]
+        assert found == [(campaign, "cpm", 60, 1) for campaign in sorted([*CAMPAIGNS, "newsletter"])]
         set_ = asking.query(f"SELECT count() FROM terms_set WHERE advertiser = '{ADVERTISER}'").result_rows
-    assert set_ == [(len(CAMPAIGNS),)]
+    assert set_ == [(len(CAMPAIGNS) + 1,)]

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from local import impressions, traffic
 from local.impressions import Impression
-from local.traffic import Request
+from local.traffic import Kind, Request
+from local.visitors import Visitor
 from pixeltally.hit import NAME_PATTERN
 
 ROWS = impressions.read()
@@ -58,7 +59,7 @@ def test_extraction_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_names_are_valid(requests: list[Request]) -> None:
     for unit in {request.unit for request in requests}:
-        assert len(unit.split("/")) == 4
+        assert len(unit.split("/")) == (3 if "newsletter" in unit else 4)
         assert all(re.fullmatch(NAME_PATTERN, name) for name in unit.split("/"))
 
 
@@ -69,7 +70,7 @@ def test_rate_is_reached_in_order(rate: float, seconds: float, seed: str) -> Non
     assert [request.n for request in requests] == list(range(len(requests)))
     assert all(earlier.at_s <= later.at_s for earlier, later in pairwise(requests))
     # A last block's end may lie a rounding error before the run's.
-    assert sum(not request.click for request in requests) == pytest.approx(rate * seconds, abs=1.5)
+    assert sum(request.kind == "impression" for request in requests) == pytest.approx(rate * seconds, abs=1.5)
 
 
 def test_real_bursts_remain(requests: list[Request]) -> None:
@@ -84,7 +85,7 @@ def test_same_seed_same_requests() -> None:
 
 
 def test_most_visitors_see_an_ad_once_or_twice_and_few_many_times(requests: list[Request]) -> None:
-    seen = Counter(request.visitor for request in requests if not request.click)
+    seen = Counter(request.visitor for request in requests if request.kind == "impression")
     frequencies = Counter(seen.values())
     assert 0.45 < frequencies[1] / len(seen) < 0.65
     assert 0.65 < (frequencies[1] + frequencies[2]) / len(seen) < 0.85
@@ -93,7 +94,7 @@ def test_most_visitors_see_an_ad_once_or_twice_and_few_many_times(requests: list
 
 
 def test_addresses_are_public_and_one_visitor_each(requests: list[Request]) -> None:
-    visitors = {request.visitor for request in requests}
+    visitors = {request.visitor for request in requests if request.kind == "impression"}
     addresses = [ip_address(visitor.ip) for visitor in visitors]
     assert len(set(addresses)) == len(visitors)
     assert all(address.is_global and not address.is_multicast for address in addresses)
@@ -103,30 +104,60 @@ def test_addresses_are_public_and_one_visitor_each(requests: list[Request]) -> N
 
 
 def test_agents_are_used_by_their_shares(requests: list[Request]) -> None:
-    agents = Counter(visitor.user_agent for visitor in {request.visitor for request in requests})
+    visitors = {request.visitor for request in requests if request.kind == "impression"}
+    agents = Counter(visitor.user_agent for visitor in visitors)
     assert len(agents) > 500
     assert agents.most_common(1)[0][1] > 5 * agents.total() / len(agents)
 
 
 def test_a_click_follows_its_impression(requests: list[Request]) -> None:
-    seen: dict[tuple[str, traffic.Visitor], float] = {}
-    delays = []
+    seen: dict[tuple[str, str], float] = {}
+    delays, banners = [], 0
     for request in requests:
-        place = (request.unit, request.visitor)
-        if request.click:
+        place = (request.unit, request.visitor.name)
+        if request.kind == "click":
             delays.append(request.at_s - seen[place])
-        else:
+            banners += not request.visitor.subscriber
+        elif request.kind in ("impression", "open"):
             seen[place] = request.at_s
-    assert len(delays) / len(requests) == pytest.approx(287 / 60_000, rel=0.15)
+    assert banners / sum(request.kind == "impression" for request in requests) == pytest.approx(287 / 60_000, rel=0.15)
     assert all(0 < delay <= 300 for delay in delays)
     assert 4 < sorted(delays)[len(delays) // 2] < 8
+
+
+def test_e_mails_are_opened_by_services_and_by_people_who_click_themselves(requests: list[Request]) -> None:
+    opens = [request for request in requests if request.kind == "open"]
+    assert len(opens) / len(requests) == pytest.approx(0.05, abs=0.01)
+    assert all(request.unit.startswith("zozo/newsletter/") and request.visitor.subscriber for request in opens)
+    readers = {request.visitor.subscriber: request.visitor for request in opens}
+    assert len(readers) > 1_000
+    agents = Counter(visitor.user_agent for visitor in readers.values())
+    assert agents["Mozilla/5.0"] / len(readers) == pytest.approx(0.4, abs=0.05)
+    assert sum(each for agent, each in agents.items() if "ImageProxy" in agent) / len(readers) == pytest.approx(
+        0.35, abs=0.05
+    )
+    clicks = [request for request in requests if request.kind == "click" and request.visitor.subscriber]
+    assert len(clicks) / len(opens) == pytest.approx(0.08, abs=0.02)
+    assert not any("Proxy" in request.visitor.user_agent for request in clicks)
+
+
+def test_orders_follow_clicks() -> None:
+    requests, clicked, orders = run(rate=1000, seconds=180), {}, 0
+    for request in requests:
+        place = (request.unit, request.visitor)
+        if request.kind == "click":
+            clicked[place] = request.at_s
+        elif request.kind == "conversion":
+            orders += 1
+            assert 3 <= request.at_s - clicked[place] <= 600
+    assert 0.1 < orders / len([request for request in requests if request.kind == "click"]) < 0.2
 
 
 def test_reloads_make_some_duplicates(requests: list[Request]) -> None:
     last: dict[tuple[str, str], float] = {}
     duplicates = 0
     for request in requests:
-        place = (request.unit, request.visitor.ip)
+        place = (request.unit, request.visitor.name)
         if request.at_s - last.get(place, -60) < 60:
             duplicates += 1
         else:
@@ -140,9 +171,9 @@ def test_the_plan_has_no_end() -> None:
 
 
 def test_wire_of_an_impression() -> None:
-    visitor = traffic.Visitor("93.184.215.14", "Agent/1.0")
+    visitor = Visitor("93.184.215.14", "Agent/1.0")
     wire = traffic.Wire("127.0.0.1:8080", "run1", lambda unit, target: f"{unit}>{target}")
-    lines = wire(Request(7, 0.5, False, "zozo/bts-men/item-12/left", visitor)).decode().split("\r\n")
+    lines = wire(Request(7, 0.5, "impression", "zozo/bts-men/item-12/left", visitor)).decode().split("\r\n")
     assert lines[0] == "GET /p/zozo/bts-men/item-12/left.gif?demo=run1&n=7 HTTP/1.1"
     assert "Host: 127.0.0.1:8080" in lines
     assert "X-Forwarded-For: 93.184.215.14" in lines
@@ -151,9 +182,9 @@ def test_wire_of_an_impression() -> None:
 
 
 def test_wire_of_a_click_is_signed() -> None:
-    visitor = traffic.Visitor("93.184.215.14", "Agent/1.0")
+    visitor = Visitor("93.184.215.14", "Agent/1.0")
     wire = traffic.Wire("127.0.0.1:8080", "run1", lambda unit, target: f"{unit}>{target}".replace("/", "-"))
-    path = urlsplit(wire.path(Request(8, 0.5, True, "zozo/bts-men/item-12/left", visitor)))
+    path = urlsplit(wire.path(Request(8, 0.5, "click", "zozo/bts-men/item-12/left", visitor)))
     assert path.path == "/c/zozo/bts-men/item-12/left"
     assert parse_qs(path.query) == {
         "to": ["https://shop.example/item-12"],
@@ -161,3 +192,16 @@ def test_wire_of_a_click_is_signed() -> None:
         "demo": ["run1"],
         "n": ["8"],
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("open", "/p/zozo/newsletter/sale.gif?e=open&s=reader-1&demo=run1&n=7"),
+        ("conversion", "/v/zozo/newsletter.gif?order=run1-7&value=26.90&currency=EUR&s=reader-1&demo=run1&n=7"),
+    ],
+)
+def test_wire_of_what_a_subscriber_does(kind: Kind, path: str) -> None:
+    visitor = Visitor("93.184.215.14", "Agent/1.0", "reader-1")
+    wire = traffic.Wire("127.0.0.1:8080", "run1", lambda unit, target: "")
+    assert wire.path(Request(7, 0.5, kind, "zozo/newsletter/sale", visitor)) == path
