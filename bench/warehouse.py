@@ -77,6 +77,14 @@ SELECT * FROM
 )
 WHERE counted AND ts >= {{since:DateTime64(3)}} AND ts < {{until:DateTime64(3)}}
 """,
+    "origins_between": f"""
+SELECT
+    advertiser, campaign, creative, placement, count() AS impressions,
+    if({{of:String}} = 'country', country, if({{of:String}} = 'isp', isp, device)) AS name
+FROM {_FACTS}
+WHERE image AND counted AND ts >= {{since:DateTime}} AND ts < {{until:DateTime}}
+GROUP BY ALL
+""",
     "charges_lately": f"""
 SELECT advertiser, campaign, day, currency, price / 1000 * if(basis = 'unique', c.uniques, c.valid) AS spent
 FROM

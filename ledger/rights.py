@@ -61,6 +61,8 @@ READABLE = {
     "late_minutes": "",
     "counted_slices": "",
     "counted_visitors": "",
+    "counted_origins": "",
+    "origins_between": "(since = '1970-01-01 00:00:00', until = '2105-12-31 00:00:00', of = 'country')",
     "settled_minutes": "",
     "settled_days": "",
     "settled_rules": "",

@@ -18,6 +18,7 @@ EXPIRING = {
     "facts": "toDateTime(ts)",
     "rerates": "toDateTime(ts)",
     "visitor_sets": "slice",
+    "counted_origins": "toDateTime(day)",
     # All of a month with the oldest visit that there may be in it.
     "first_visits": "toDateTime(month - 1)",
     "sent_list": "toDateTime(imported_at)",

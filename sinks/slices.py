@@ -1,6 +1,7 @@
 """Counts days and months that are at rest for good, or until something of them comes late after all.
 
-A day's minutes are added up to quarter hours, a month's visitors counted by when they came. Views read what was counted
+A day's minutes are added up to quarter hours, its impressions by where they came from, a month's visitors counted by
+when they came. Views read what was counted
 as long as no row of the day or month came since (`days`, `months`), and else count as if nothing had been. So these
 counts may be made at any time, or not at all, and no number changes.
 """
@@ -36,6 +37,20 @@ SELECT
 FROM minute_parts AS p
 WHERE toDate(minute) = {day:Date}
 GROUP BY slice, advertiser, campaign, creative, placement
+"""
+
+#: By what impressions' origins are counted.
+_ORIGINS = ("country", "isp", "device")
+
+_COUNT_ORIGINS = """
+INSERT INTO counted_origins
+SELECT
+    toDate(ts) AS day, '{of}', {of} AS name, advertiser, campaign, creative, placement, count(),
+    {{as_of:DateTime64(3, 'UTC')}}
+FROM impressions
+WHERE ts >= toDateTime64({{day:Date}}, 3, 'UTC') AND ts < toDateTime64({{day:Date}} + 1, 3, 'UTC')
+    AND verdict = 'valid' AND NOT duplicate
+GROUP BY day, name, advertiser, campaign, creative, placement
 """
 
 #: Of a month all time zones' hours must be over, and its facts all there.
@@ -97,7 +112,10 @@ def start(settings: Settings, is_ours: Callable[[], bool]) -> None:
 def count(client: Client, as_of: datetime) -> None:
     """Count what has been at rest since `as_of`, the newest first."""
     for (day,) in client.query(_DAYS, parameters={"as_of": as_of}).result_rows:
-        client.command(_COUNT_DAY, parameters={"as_of": as_of, "day": day})
+        asked = {"as_of": as_of, "day": day}
+        client.command(_COUNT_DAY, parameters=asked)
+        for of in _ORIGINS:
+            client.command(_COUNT_ORIGINS.format(of=of), parameters=asked)
         client.insert("counted_days", [[day, as_of]], column_names=["day", "as_of"])
     for (month,) in client.query(_MONTHS, parameters={"as_of": as_of}).result_rows:
         for whose, unit in _WHOSE.items():

@@ -96,6 +96,11 @@ def orders(where: str = "1", *, span: tuple[str, str] = RANGE) -> str:
     return f"(SELECT * FROM orders_between(since = {span[0]}, until = {span[1]}) WHERE {where}) AS o"
 
 
+def origins(of: Literal["country", "isp", "device"], where: str = "1", *, span: tuple[str, str] = RANGE) -> str:
+    """The range's impressions by the `name` of where they came from, for a FROM."""
+    return f"(SELECT * FROM origins_between(of = '{of}', since = {span[0]}, until = {span[1]}) WHERE {where}) AS f"
+
+
 def _whole(start: str, steps: bool, span: tuple[str, str]) -> str:
     """Whether its quarter hour lies in the range whole, and in one step of a series where that has steps."""
     return _WHOLE.format(start, *span) + (" AND $__interval_s % 900 = 0" if steps else "")

@@ -1,5 +1,7 @@
 """Campaign: what a campaign, or what is chosen of it, reached and what came of it."""
 
+from typing import Literal
+
 from dashboards.boards.board import (
     COUNTED,
     GAPS,
@@ -12,6 +14,7 @@ from dashboards.boards.board import (
     Place,
     counts,
     orders,
+    origins,
     reached,
     visitors,
 )
@@ -120,16 +123,16 @@ COUNTRIES = Panel(
     columns=(Column("country", "Country", "text"), Column("impressions", "Impressions")),
     nothing="No address then has a country that is known; private ones have none.",
     sql=f"""
-SELECT country, count() AS impressions
-FROM impressions
-WHERE $__timeFilter(ts) AND {OF_CREATIVE} AND {COUNTED} AND country != ''
+SELECT name AS country, sum(f.impressions) AS impressions
+FROM {origins("country", OF_CREATIVE)}
+WHERE name != ''
 GROUP BY country
 ORDER BY impressions DESC, country
 """,
 )
 
 
-def _by(id: str, title: str, column: str, description: str) -> Panel:
+def _by(id: str, title: str, of: Literal["isp", "device"], description: str) -> Panel:
     return Panel(
         id=id,
         title=title,
@@ -137,9 +140,8 @@ def _by(id: str, title: str, column: str, description: str) -> Panel:
         picture="bars",
         columns=(Column("name", title, "text"), Column("impressions", "Impressions")),
         sql=f"""
-SELECT if({column} = '', 'unknown', {column}) AS name, count() AS impressions
-FROM impressions
-WHERE $__timeFilter(ts) AND {OF_CREATIVE} AND {COUNTED}
+SELECT if(f.name = '', 'unknown', f.name) AS name, sum(f.impressions) AS impressions
+FROM {origins(of, OF_CREATIVE)}
 GROUP BY name
 ORDER BY impressions DESC, name
 LIMIT 15

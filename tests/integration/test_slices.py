@@ -1,9 +1,9 @@
 """Counted days and months change no number: whatever came late or again, and whenever they were counted."""
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta
-from itertools import count
+from itertools import count, product
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -60,6 +60,9 @@ def hit(draw, advertiser):
         visitor=draw.randrange(12),
         verdict=draw.choices(["valid", "bot", "rate"], [6, 1, 1])[0],
         duplicate=draw.random() < 0.1,
+        country=draw.choice(["", "AT", "DE"]),
+        isp=draw.choice(["", "One", "Two"]),
+        device=draw.choice(["", "mobile"]),
     )
 
 
@@ -201,6 +204,9 @@ PANELS = (
     invalid.TREND,
     invalid.REASONS_OVER_TIME,
     campaign.WEEK,
+    campaign.COUNTRIES,
+    campaign.PROVIDERS,
+    campaign.DEVICES,
     pipeline.RATE,
 )
 #: Starts and lengths in minutes from `FIRST`, and steps in seconds: along quarter hours, across them, within one.
@@ -226,6 +232,55 @@ def test_panels_of_counts_say_the_same_of_days_that_are_counted(database, until)
     assert rows(database, "SELECT countIf(is_counted) FROM days WHERE day < '2025-10-03'") == [(2,)]
     assert answers() == before
     assert all(any(answer) for answer in before)
+
+
+ORIGINS = [(campaign.COUNTRIES, "country"), (campaign.PROVIDERS, "isp"), (campaign.DEVICES, "device")]
+
+
+@settings(max_examples=10)
+@given(st.lists(st.sampled_from(["hits", "count"]), max_size=4), st.integers(0, 2**32))
+def test_origins_are_those_of_days_that_are_counted_and_of_facts(database, steps, seed):
+    """Also where a day between counted ones isn't, or the range cuts days."""
+    draw, advertiser, hits = random.Random(seed), f"origins{next(NUMBERS)}", []
+    for version, step in enumerate(["hits", "hits", "hits", *steps, "count", "hits"], 1):
+        if step == "count":
+            count_now(database)
+        else:
+            told = [hit(draw, advertiser) for _ in range(draw.choice([1, 1, 2, 20]))]
+            hits += told
+            tell(database, told, told, version, draw)
+    chosen = {"advertiser": f"'{advertiser}'", "campaign": "campaign", "creative": "creative"}
+    cuts = sorted(draw.sample([day * 86_400 + cut for day in (0, 1, 31, 33) for cut in (0, 3600)], 2))
+    ranges = [[int(FIRST.timestamp()) + each for each in its] for its in (cuts, (0, 33 * 86_400))]
+    for bounds, (panel, name) in product(ranges, ORIGINS):
+        found = rows(database, expand(panel.sql, *bounds, 3600, chosen | {"__timezone": "'UTC'"}, until="<"))
+        wanted = Counter(
+            each[name] or "unknown"
+            for each in hits
+            if bounds[0] <= each["ts"] / 1000 < bounds[1]
+            and each["kind"] in IMAGES
+            and each["verdict"] == "valid"
+            and not each["duplicate"]
+            and (each[name] or name != "country")
+        )
+        assert dict(found) == wanted
+
+
+def test_origins_of_a_counted_day_are_read_until_something_comes_late(database):
+    draw, advertiser = random.Random(9), "counted origins"
+    hits = [hit(draw, advertiser) for _ in range(100)]
+    tell(database, hits, hits, 1, draw)
+    start_s = int(FIRST.timestamp())
+    chosen = {"advertiser": f"'{advertiser}'", "campaign": "campaign", "creative": "creative"}
+    sql = expand(campaign.DEVICES.sql, start_s, start_s + 2 * 86_400, 3600, chosen, until="<")
+    before = rows(database, sql)
+    count_now(database)
+    remove = f"ALTER TABLE facts DELETE WHERE advertiser = '{advertiser}'"
+    database.command(remove, settings={"mutations_sync": 1})
+    assert rows(database, sql) == before
+    late = [fact((start_s + day * 86_400) * 1000, advertiser=advertiser, device="tv") for day in range(2)]
+    tell(database, late, late, 2, draw)
+    assert rows(database, sql) == [("tv", 2)]
 
 
 @pytest.mark.parametrize("until", ["<", "<="])

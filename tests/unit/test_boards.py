@@ -27,7 +27,7 @@ COMMITTED = {path.name: json.loads(path.read_text()) for path in sorted((ROOT / 
 #: What the contract offers to dashboards (parts of minutes add up to `minutes`); plans; and, for the health of the
 #: pipeline, facts and reconciliations.
 VIEWS = {"impressions", "opens", "clicks", "orders_between", "minute_parts", "dead_letters"}
-VIEWS |= {"counted_parts", "open_parts", "slice_visitors", "charges_lately"}
+VIEWS |= {"counted_parts", "open_parts", "slice_visitors", "origins_between", "charges_lately"}
 VIEWS |= {"terms_set", "facts", "reconciliations"}
 
 #: Units of Grafana's that our boards use (its list is `valueFormats/categories.ts`).
