@@ -28,8 +28,12 @@ _MONTHS = f"""
 SELECT month
 FROM months
 LEFT JOIN (SELECT month, max(as_of) AS kept FROM charged_months GROUP BY month) AS charged USING (month)
-WHERE kept < greatest(touched, (SELECT max(set_at) FROM terms_set)) + toIntervalSecond({_INSERT_S})
-    OR kept < now64(3, 'UTC') - toIntervalDay(1)
+WHERE (SELECT count() FROM terms_set) > 0
+    AND
+    (
+        kept < greatest(touched, (SELECT max(set_at) FROM terms_set)) + toIntervalSecond({_INSERT_S})
+        OR kept < now64(3, 'UTC') - toIntervalDay(1)
+    )
 ORDER BY month DESC
 """
 

@@ -119,6 +119,8 @@ def test_a_month_is_counted_once_a_day(clickhouse, hours, again):
     migrate(ours)
     ours.command("INSERT INTO touched_days VALUES ('2026-06-15', '2026-06-16 00:00:00')")
     before = now(ours) - timedelta(hours=hours)
+    said = {"pricing": "cpm", "basis": "valid", "price": Decimal(1), "currency": "EUR"}
+    terms.change(ours, Campaign("acme", "spring"), said, None, FIRST)
     ours.insert("charged_months", [[date(2026, 6, 1), before]])
     charges.keep(ours, at := now(ours))
     assert rows(ours, COUNTED) == [(date(2026, 6, 1), at if again else before)]
