@@ -105,7 +105,7 @@ class Import:
                 return shown
 
             follow(self._settings, count, expected)
-        return self.hits() - self._missing()
+        return self.hits() - (self._missing() if shown < expected else 0)
 
     def _counted_of(self, part: Part, first: int) -> Counted:
         """What is counted of a node, whose lines begin with the place `first`."""

@@ -13,14 +13,15 @@ from clickhouse_connect.driver.client import Client
 
 from pixeltally.compiled import Array
 
-#: Of a line: ClickHouse had it when this began; it is a hit of this run.
-_BEFORE, _OURS = 1, 2
+#: Of a line: ClickHouse has it; it is a hit of this run.
+_THERE, _OURS = 1, 2
 
 #: Partitions are those of `pixeltally.partition`.
 _ROWS = """
 SELECT seq, kafkaMurmurHash(concat(advertiser, '/', campaign, '|', toString(visitor))) % {partitions:UInt32}
 FROM facts WHERE node = {node:String}
 """
+_SEQS = "SELECT seq FROM facts WHERE node = {node:String}"
 
 
 class Counted:
@@ -48,10 +49,8 @@ class Counted:
         """ClickHouse has these lines, under that name."""
         highest = self._highest.setdefault(name, np.full(self._partition_count, -1, np.int64))
         np.maximum.at(highest, partitions, seqs)
-        _, dash, suffix = name.removeprefix(self._node).partition("-")
-        ours = seqs[(self._first <= seqs) & (seqs < self._end)]
-        self._marks_of(dash + suffix)[ours - self._first] |= _BEFORE
         self.rows[name] += len(seqs)
+        self._see(name, seqs)
 
     def take(self, suffix: str, seqs: Array, partitions: Array) -> Array:
         """Take hits for this run's. The number of the name by which each is to be sent, 0 where it is counted."""
@@ -77,13 +76,17 @@ class Counted:
         return sum(int(np.count_nonzero(marks & _OURS)) for marks in self._marks.values())
 
     def missing(self, client: Client) -> int:
-        """How many hits of this run ClickHouse still doesn't have."""
-        now = Counted(self._node, self._first, self._end, self._partition_count)
-        now.load(client, self.sent)
-        return sum(
-            int(np.count_nonzero((marks == _OURS) & (now._marks_of(suffix) == 0)))
-            for suffix, marks in self._marks.items()
-        )
+        """Ask ClickHouse how many hits of this run it doesn't have yet."""
+        for name in self.sent:
+            with client.query_column_block_stream(_SEQS, parameters={"node": name}) as blocks:
+                for (seqs,) in blocks:
+                    self._see(name, np.asarray(seqs, np.int64))
+        return sum(int(np.count_nonzero(marks == _OURS)) for marks in self._marks.values())
+
+    def _see(self, name: str, seqs: Array) -> None:
+        _, dash, suffix = name.removeprefix(self._node).partition("-")
+        ours = seqs[(self._first <= seqs) & (seqs < self._end)]
+        self._marks_of(dash + suffix)[ours - self._first] |= _THERE
 
     def _marks_of(self, suffix: str) -> Array:
         if suffix not in self._marks:
