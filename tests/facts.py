@@ -56,6 +56,14 @@ def make_tables(url: str) -> None:
     migrate(client(url))
 
 
+def own_database(url: str, name: str) -> Client:
+    """A client of a database of a test's own, with all tables."""
+    client(url, "default").command(f"CREATE DATABASE {name} ENGINE = Atomic")
+    ours = client(url, name)
+    migrate(ours)
+    return ours
+
+
 def minute_rows(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What streams count of them: windows of a minute."""
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}

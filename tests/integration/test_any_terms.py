@@ -7,12 +7,11 @@ from itertools import count
 
 import pytest
 from books import Books, Terms
-from facts import client, fact, insert_into
+from facts import fact, insert_into, own_database
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.terms import UNITS
-from sinks.migrate import migrate
 
 #: Four days, of two months; clocks go forward in Berlin on the first of them.
 START_MS = int(datetime(2026, 3, 29, tzinfo=UTC).timestamp() * 1000)
@@ -40,10 +39,7 @@ HITS = st.tuples(
 
 @pytest.fixture(scope="module")
 def ours(clickhouse):
-    client(clickhouse, "default").command("CREATE DATABASE any_terms ENGINE = Atomic")
-    ours = client(clickhouse, "any_terms")
-    migrate(ours)
-    return ours
+    return own_database(clickhouse, "any_terms")
 
 
 def facts_of(campaign, hits):

@@ -6,14 +6,13 @@ from decimal import Decimal
 from itertools import count
 
 import pytest
-from facts import client, fact, insert_into, minute_rows
+from facts import fact, insert_into, minute_rows, own_database
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import terms
 from ledger.campaign import Campaign
 from sinks import charges
-from sinks.migrate import migrate
 
 NUMBERS = count()
 
@@ -24,10 +23,7 @@ DAYS = 4
 
 @pytest.fixture(scope="module")
 def database(clickhouse):
-    client(clickhouse, "default").command("CREATE DATABASE charging ENGINE = Atomic")
-    ours = client(clickhouse, "charging")
-    migrate(ours)
-    return ours
+    return own_database(clickhouse, "charging")
 
 
 def rows(ours, query):
@@ -114,9 +110,7 @@ def test_a_month_is_counted_again_when_something_may_have_changed(database):
 
 @pytest.mark.parametrize(("hours", "again"), [(23, False), (25, True)])
 def test_a_month_is_counted_once_a_day(clickhouse, hours, again):
-    client(clickhouse, "default").command(f"CREATE DATABASE charging_{hours} ENGINE = Atomic")
-    ours = client(clickhouse, f"charging_{hours}")
-    migrate(ours)
+    ours = own_database(clickhouse, f"charging_{hours}")
     ours.command("INSERT INTO touched_days VALUES ('2026-06-15', '2026-06-16 00:00:00')")
     before = now(ours) - timedelta(hours=hours)
     said = {"pricing": "cpm", "basis": "valid", "price": Decimal(1), "currency": "EUR"}

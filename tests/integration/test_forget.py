@@ -7,13 +7,12 @@ from ipaddress import ip_address
 
 import pytest
 from click.testing import CliRunner
-from facts import client, fact, insert_into, make_tables
+from facts import client, fact, insert_into, make_tables, own_database
 
 from ledger import forget as erasure
 from pixeltally.cli import main
 from pixeltally.identity import visitor_key, visitor_number
 from pixeltally.settings import Settings
-from sinks.migrate import migrate
 
 KEY = visitor_key(b"of the tests")
 ANNA, HER_ADDRESS = "anna@example.org", "198.51.100.7"
@@ -83,10 +82,7 @@ def told_late(hits):
 
 @pytest.fixture(scope="module")
 def module_database(clickhouse):
-    client(clickhouse, "default").command("CREATE DATABASE forgetting ENGINE = Atomic")
-    ours = client(clickhouse, "forgetting")
-    migrate(ours)
-    return ours
+    return own_database(clickhouse, "forgetting")
 
 
 @pytest.fixture

@@ -7,11 +7,9 @@ from decimal import Decimal
 
 import pytest
 from books import Books, Terms
-from facts import client, fact, insert_into
+from facts import fact, insert_into, own_database
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-
-from sinks.migrate import migrate
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Pacific/Kiritimati", "Etc/GMT+12", "Asia/Kathmandu"]
 #: Two months' begins: clocks change in Berlin two days before the first, in New York on the second.
@@ -22,9 +20,7 @@ FIRST_DAY = date(1970, 1, 1)
 
 @pytest.fixture(scope="module")
 def ours(clickhouse):
-    client(clickhouse, "default").command("CREATE DATABASE newcomers ENGINE = Atomic")
-    ours = client(clickhouse, "newcomers")
-    migrate(ours)
+    ours = own_database(clickhouse, "newcomers")
     ours.command("SYSTEM STOP MERGES first_visits")
     return ours
 

@@ -7,14 +7,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from facts import client, fact, insert_into
+from facts import fact, insert_into, own_database
 from processes import wait_until
 
 from ledger.invoice import invoice
 from ledger.report import Question, report
 from pixeltally.errors import Refused
 from sinks import reconcile, retention
-from sinks.migrate import migrate
 
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 
@@ -30,9 +29,7 @@ PERMANENT = {
 @pytest.fixture
 def database(clickhouse):
     """A client of a database of the test's own."""
-    client(clickhouse, "default").command("CREATE DATABASE retaining ENGINE = Atomic")
-    ours = client(clickhouse, "retaining")
-    migrate(ours)
+    ours = own_database(clickhouse, "retaining")
     yield ours
     ours.command("DROP DATABASE retaining")
 

@@ -7,7 +7,7 @@ from itertools import count, product
 from zoneinfo import ZoneInfo
 
 import pytest
-from facts import client, fact, insert_into, minute_rows
+from facts import fact, insert_into, minute_rows, own_database
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from processes import wait_until
@@ -15,7 +15,6 @@ from processes import wait_until
 from dashboards.boards import campaign, invalid, network, pipeline
 from dashboards.macros import expand
 from sinks import first_visits, retention, slices
-from sinks.migrate import migrate
 
 IMAGES = ("impression", "open", "view")
 ZONES = ("UTC", "Europe/Berlin", "Pacific/Kiritimati", "Etc/GMT+12", "America/St_Johns")
@@ -34,10 +33,7 @@ DAYS = (0, 1, 31, 32)
 
 @pytest.fixture(scope="module")
 def database(clickhouse):
-    client(clickhouse, "default").command("CREATE DATABASE slicing ENGINE = Atomic")
-    ours = client(clickhouse, "slicing")
-    migrate(ours)
-    return ours
+    return own_database(clickhouse, "slicing")
 
 
 def rows(ours, query):
@@ -151,9 +147,7 @@ def test_no_number_changes_whatever_comes_and_whenever_it_is_counted(database, s
 
 
 def test_what_inserts_left_in_parts_is_merged_and_says_the_same(clickhouse):
-    client(clickhouse, "default").command("CREATE DATABASE merging ENGINE = Atomic")
-    ours = client(clickhouse, "merging")
-    migrate(ours)
+    ours = own_database(clickhouse, "merging")
     ours.command("SYSTEM STOP MERGES first_visits")
     draw = random.Random(11)
     hits = [hit(draw, "merged") for _ in range(60)]

@@ -12,9 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import recount
-from facts import client, fact, insert_into
-
-from sinks.migrate import migrate
+from facts import fact, insert_into, own_database
 
 DOCS = (Path(__file__).parents[2] / "docs" / "sql.md").read_text()
 QUERIES = dict(re.findall(r"^### ([^\n]+)$(?:(?!^###).)*?^```sql\n(.+?)^```", DOCS, re.MULTILINE | re.DOTALL))
@@ -85,9 +83,7 @@ def hits():
 @pytest.fixture(scope="module")
 def database(clickhouse, hits):
     """A client of a database of our own with the hits in it."""
-    client(clickhouse, "default").command("CREATE DATABASE cookbook ENGINE = Atomic")
-    ours = client(clickhouse, "cookbook")
-    migrate(ours)
+    ours = own_database(clickhouse, "cookbook")
     insert_into(ours, "facts_in", hits)
     late = {(row["ts"] // 60_000 * 60, *(row[name] for name in UNIT)) for row in hits}
     told = {"partition": 0, "version": 1, "late": True}
