@@ -37,13 +37,15 @@ class Counted:
 
     def load(self, client: Client, names: Iterable[str]) -> None:
         """Ask ClickHouse which lines it has, under those of these names that are the node's."""
-        for name in names:
-            if not name.startswith((f"{self._node}.", f"{self._node}-")) and name != self._node:
-                continue
+        for name in filter(self.owns, names):
             query = {"node": name, "partitions": self._partition_count}
             with client.query_column_block_stream(_ROWS, parameters=query) as blocks:
                 for seqs, partitions in blocks:
                     self.found(name, np.asarray(seqs, np.int64), np.asarray(partitions, np.int64))
+
+    def owns(self, name: str) -> bool:
+        """Whether it is one of the node's names."""
+        return name == self._node or name.startswith((f"{self._node}.", f"{self._node}-"))
 
     def found(self, name: str, seqs: Array, partitions: Array) -> None:
         """ClickHouse has these lines, under that name."""

@@ -50,9 +50,8 @@ def send(text, maps, facts):
     log, lines, sent, first = Log("log", BytesIO(text)), log_lines.read(text), [], 0
     for end, node in parts(log, known):
         counted = Counted(node, first, end, PARTITIONS)
-        for name in known:
-            if name == node or name.startswith((f"{node}.", f"{node}-")):
-                counted.found(name, *np.array(known[name]).T)
+        for name in filter(counted.owns, known):
+            counted.found(name, *np.array(known[name]).T)
         judged = batches.judge(lines.part(first, end), node, first, combined.parse, counted)
         for _, place, value in judged.messages:
             sent += [(place, msgspec.json.decode(line, type=Hit)) for line in value.split(b"\n")]
