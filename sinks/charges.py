@@ -4,7 +4,6 @@ A month is counted again when anything of it came, or terms changed, and once a 
 this: they ask `charges_between`, to the moment.
 """
 
-import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -16,8 +15,8 @@ from sinks import upkeep
 
 _EVERY_S = 5.0
 
-#: Of the time no more than one part in so many goes into counting.
-_PARTS = 20
+#: So many times as long as it counted it rests, up to a minute.
+_REST = 20
 
 #: What was marked before a count may have come into sight after it, until so long ago.
 _INSERT_S = 60
@@ -46,19 +45,13 @@ FROM charges_between(first = {month:Date}, last = toLastDayOfMonth({month:Date})
 
 def start(settings: Settings, is_ours: Callable[[], bool]) -> None:
     """Count again and again, while `is_ours` says so."""
-    due = 0.0
 
     def keep_now() -> None:
-        nonlocal due
-        began = time.monotonic()
-        if began < due:
-            return
         client = connect(settings)
         [(as_of,)] = client.query(_NOW).result_rows
         keep(client, as_of)
-        due = time.monotonic() + _PARTS * (time.monotonic() - began)
 
-    upkeep.start("charges", _EVERY_S, is_ours, keep_now)
+    upkeep.start("charges", _EVERY_S, is_ours, keep_now, _REST)
 
 
 def keep(client: Client, as_of: datetime) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -9,19 +10,30 @@ from confluent_kafka import KafkaException
 
 from pixeltally.errors import Refused
 
-
-def start(name: str, every_s: float, is_ours: Callable[[], bool], action: Callable[[], object]) -> None:
-    """Do `action` every `every_s` seconds, while `is_ours` says so; what fails is logged and tried again."""
-    threading.Thread(target=_run, args=(name, every_s, is_ours, action), name=name, daemon=True).start()
+#: A rest is no longer than that: also after what took long once, or waited for ClickHouse.
+_MOST_REST_S = 60.0
 
 
-def _run(name: str, every_s: float, is_ours: Callable[[], bool], action: Callable[[], object]) -> None:
-    pause = threading.Event()
+def start(
+    name: str, every_s: float, is_ours: Callable[[], bool], action: Callable[[], object], rest: float = 0
+) -> None:
+    """Do `action` every `every_s` seconds, while `is_ours` says so; what fails is logged and tried again.
+
+    It rests for `rest` times as long as it took, where that is more, up to a minute.
+    """
+    threading.Thread(target=_run, args=(name, every_s, is_ours, action, rest), name=name, daemon=True).start()
+
+
+def _run(name: str, every_s: float, is_ours: Callable[[], bool], action: Callable[[], object], rest: float) -> None:
+    pause, pause_s = threading.Event(), every_s
     while True:
-        pause.wait(every_s)
+        pause.wait(pause_s)
+        pause_s = every_s
         if not is_ours():
             continue
+        began = time.monotonic()
         try:
             action()
+            pause_s = max(every_s, min(rest * (time.monotonic() - began), _MOST_REST_S))
         except (ClickHouseError, KafkaException, Refused) as error:
             logging.getLogger(name).warning("failed, trying again in %.0f s: %s", every_s, error)
