@@ -16,7 +16,7 @@ from sinks import upkeep
 _EVERY_S = 5.0
 
 #: So many times as long as it counted it rests, up to a minute.
-_REST = 20
+_REST = 5
 
 #: What was marked before a count may have come into sight after it, until so long ago.
 _INSERT_S = 60

@@ -2,6 +2,8 @@
 
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -56,12 +58,14 @@ def make_tables(url: str) -> None:
     migrate(client(url))
 
 
-def own_database(url: str, name: str) -> Client:
-    """A client of a database of a test's own, with all tables."""
+@contextmanager
+def own_database(url: str, name: str) -> Iterator[Client]:
+    """A client of a database of a test's own, with all tables; dropped at the end, or each later one takes longer."""
     client(url, "default").command(f"CREATE DATABASE {name} ENGINE = Atomic")
     ours = client(url, name)
     migrate(ours)
-    return ours
+    yield ours
+    ours.command(f"DROP DATABASE {name} SYNC")
 
 
 def minute_rows(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:

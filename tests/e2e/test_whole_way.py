@@ -46,10 +46,8 @@ def test_a_thousand_hits_from_a_hundred_addresses_are_counted_exactly(stack):
         unit, address = draw.choice(UNITS), draw.choice(addresses)
         send(stack, unit, address)
         sent.append((unit, address))
-    wait_until(lambda: stack.totals()[0] == 1000, "a thousand hits in `minutes`", 15)
-    wait_until(
-        lambda: stack.query("SELECT count() FROM impressions")[0][0] == 1000, "a thousand rows in `impressions`", 15
-    )
+    wait_until(lambda: stack.totals()[0] == 1000, "a thousand hits in `minutes`")
+    wait_until(lambda: stack.query("SELECT count() FROM impressions")[0][0] == 1000, "a thousand rows in `impressions`")
     rows = stack.query(
         "SELECT advertiser, campaign, creative, placement, toString(ip), toUnixTimestamp64Milli(ts), duplicate"
         " FROM impressions"
@@ -96,7 +94,7 @@ def test_a_number_is_there_within_five_seconds(stack):
     for number in range(100):
         answered[f"c{number}"] = send(stack, f"acme/fresh/c{number}", "198.51.100.1")
         look()
-    wait_until(lambda: (look(), len(visible) == len(answered))[1], "all of them in `minutes`", 15)
+    wait_until(lambda: (look(), len(visible) == len(answered))[1], "all of them in `minutes`")
     ages = [visible[creative] - moment for creative, moment in answered.items()]
     assert statistics.quantiles(ages, n=100)[98] < 5, sorted(ages)[-5:]
 
@@ -120,17 +118,15 @@ def test_a_click_follows_its_impression_and_leads_to_the_signed_target(stack):
         assert refusal.status == 400
         assert "Location" not in refusal.headers
     found = "SELECT toString(id), impression_id, seconds_to_click FROM clicks WHERE campaign = 'clicks'"
-    wait_until(lambda: stack.query(found), "the click", 15)
+    wait_until(lambda: stack.query(found), "the click")
     [(id, impression, seconds)] = stack.query(found)
     assert id == click_id
     assert stack.query("SELECT id FROM impressions WHERE campaign = 'clicks'") == [(impression,)]
     assert 0 < seconds < 15
     counts = "SELECT valid, clicks, attributed_clicks FROM minutes WHERE campaign = 'clicks'"
-    wait_until(
-        lambda: [sum(column) for column in zip(*stack.query(counts), strict=True)] == [1, 1, 1], "its minute", 15
-    )
+    wait_until(lambda: [sum(column) for column in zip(*stack.query(counts), strict=True)] == [1, 1, 1], "its minute")
     dead = "SELECT reason, count() FROM dead_letters FINAL GROUP BY reason ORDER BY reason"
-    wait_until(lambda: stack.query(dead) == [("bad-signature", 3)], "the refused clicks among the dead", 15)
+    wait_until(lambda: stack.query(dead) == [("bad-signature", 3)], "the refused clicks among the dead")
 
 
 def test_the_ledger_says_why_and_what_is_owed(stack):
@@ -142,14 +138,14 @@ def test_the_ledger_says_why_and_what_is_owed(stack):
         "SELECT sum(gross), sum(valid), sum(duplicates), sum(invalid), sumMap(reasons) FROM"
         " (SELECT * FROM ledger WHERE campaign = 'owed')"
     )
-    wait_until(lambda: stack.query(ledger) == [(23, 20, 0, 3, {"prefetch": 3})], "each hit in the ledger", 15)
+    wait_until(lambda: stack.query(ledger) == [(23, 20, 0, 3, {"prefetch": 3})], "each hit in the ledger")
     reached = "SELECT sum(quantity) FROM charges WHERE campaign = 'owed'"
     agreed = ["--pricing", "cpm", "--price", "10", "--currency", "USD", "--basis", "unique"]
     told = CliRunner().invoke(main, ["campaign", "set", "acme/owed", *agreed], env=stack.environ)
     assert told.exit_code == 0, told.stderr
-    wait_until(lambda: stack.query(reached) == [(20,)], "each address once", 15)
+    wait_until(lambda: stack.query(reached) == [(20,)], "each address once")
     lately = "SELECT toString(spent), currency FROM charges_lately WHERE campaign = 'owed'"
-    wait_until(lambda: stack.query(lately) == [("0.2", "USD")], "what the day cost, on boards", 20)
+    wait_until(lambda: stack.query(lately) == [("0.2", "USD")], "what the day cost, on boards", 90)
 
 
 def test_an_order_is_counted_once_however_it_is_reported(stack):
@@ -164,15 +160,15 @@ def test_an_order_is_counted_once_however_it_is_reported(stack):
     stack.get("/v/acme/orders.gif?order=1&value=99", visitor)
     rows = "SELECT `order`, toString(value), currency, duplicate FROM conversions WHERE campaign = 'orders' ORDER BY 1"
     expected = [("1", "0.1", "EUR", False), ("2", "0.2", "EUR", False), ("3", "12.3456", "EUR", False)]
-    wait_until(lambda: stack.query(rows) == expected, "one row an order", 15)
+    wait_until(lambda: stack.query(rows) == expected, "one row an order")
     counted = (
         "SELECT uniqExact(`order`, visitor), toString(sum(value)), countIf(duplicate) FROM facts FINAL"
         " WHERE campaign = 'orders' AND kind = 'conversion' AND NOT (`order` = '1' AND value = 99)"
     )
-    wait_until(lambda: stack.query(counted) == [(3, "25.0912", 2)], "each report as a fact", 15)
+    wait_until(lambda: stack.query(counted) == [(3, "25.0912", 2)], "each report as a fact")
     minutes = "SELECT sum(conversions), toString(sum(revenue)) FROM minutes WHERE campaign = 'orders'"
     # The order that a page reports again may lie in another partition, where streams don't know it.
-    wait_until(lambda: stack.query(minutes) in ([(3, "12.6456")], [(4, "111.6456")]), "their minute", 15)
+    wait_until(lambda: stack.query(minutes) in ([(3, "12.6456")], [(4, "111.6456")]), "their minute")
 
 
 def test_whatever_is_asked_of_a_pixel_the_pixel_is_answered(stack):
@@ -194,7 +190,6 @@ def test_whatever_is_asked_of_a_pixel_the_pixel_is_answered(stack):
     wait_until(
         lambda: stack.query("SELECT count() FROM dead_letters FINAL")[0][0] == known + len(paths),
         "each of them among the dead",
-        15,
     )
 
 
@@ -209,13 +204,13 @@ def test_stopped_with_ctrl_c_and_started_again_it_carries_on(tmp_path, durable):
         assert [process for process in started if process.is_running()] == []
         assert list(temporary.iterdir()) == []
         stack.start()
-        wait_until(lambda: stack.totals()[0] == 300, "what was sent before the stop", 15)
+        wait_until(lambda: stack.totals()[0] == 300, "what was sent before the stop")
         before, again = stack.totals(), time.time()
         while time.time() < again + 3:
             assert stack.totals() == before
         for number in range(50):
             send(stack, UNITS[0], f"203.0.113.{number}")
-        wait_until(lambda: stack.totals()[0] == 350, "what was sent after the start", 15)
+        wait_until(lambda: stack.totals()[0] == 350, "what was sent after the start")
         ids = stack.query("SELECT count(), uniqExact(id) FROM impressions")
         assert ids == [(350, 350)]
         started = stack.descendants()

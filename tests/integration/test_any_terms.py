@@ -39,7 +39,8 @@ HITS = st.tuples(
 
 @pytest.fixture(scope="module")
 def ours(clickhouse):
-    return own_database(clickhouse, "any_terms")
+    with own_database(clickhouse, "any_terms") as ours:
+        yield ours
 
 
 def facts_of(campaign, hits):

@@ -23,7 +23,8 @@ DAYS = 4
 
 @pytest.fixture(scope="module")
 def database(clickhouse):
-    return own_database(clickhouse, "charging")
+    with own_database(clickhouse, "charging") as ours:
+        yield ours
 
 
 def rows(ours, query):
@@ -110,11 +111,11 @@ def test_a_month_is_counted_again_when_something_may_have_changed(database):
 
 @pytest.mark.parametrize(("hours", "again"), [(23, False), (25, True)])
 def test_a_month_is_counted_once_a_day(clickhouse, hours, again):
-    ours = own_database(clickhouse, f"charging_{hours}")
-    ours.command("INSERT INTO touched_days VALUES ('2026-06-15', '2026-06-16 00:00:00')")
-    before = now(ours) - timedelta(hours=hours)
-    said = {"pricing": "cpm", "basis": "valid", "price": Decimal(1), "currency": "EUR"}
-    terms.change(ours, Campaign("acme", "spring"), said, None, FIRST)
-    ours.insert("charged_months", [[date(2026, 6, 1), before]])
-    charges.keep(ours, at := now(ours))
-    assert rows(ours, COUNTED) == [(date(2026, 6, 1), at if again else before)]
+    with own_database(clickhouse, f"charging_{hours}") as ours:
+        ours.command("INSERT INTO touched_days VALUES ('2026-06-15', '2026-06-16 00:00:00')")
+        before = now(ours) - timedelta(hours=hours)
+        said = {"pricing": "cpm", "basis": "valid", "price": Decimal(1), "currency": "EUR"}
+        terms.change(ours, Campaign("acme", "spring"), said, None, FIRST)
+        ours.insert("charged_months", [[date(2026, 6, 1), before]])
+        charges.keep(ours, at := now(ours))
+        assert rows(ours, COUNTED) == [(date(2026, 6, 1), at if again else before)]

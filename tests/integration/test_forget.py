@@ -82,7 +82,8 @@ def told_late(hits):
 
 @pytest.fixture(scope="module")
 def module_database(clickhouse):
-    return own_database(clickhouse, "forgetting")
+    with own_database(clickhouse, "forgetting") as ours:
+        yield ours
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ FIRST_DAY = date(1970, 1, 1)
 
 @pytest.fixture(scope="module")
 def ours(clickhouse):
-    ours = own_database(clickhouse, "newcomers")
-    ours.command("SYSTEM STOP MERGES first_visits")
-    return ours
+    with own_database(clickhouse, "newcomers") as ours:
+        ours.command("SYSTEM STOP MERGES first_visits")
+        yield ours
 
 
 def agreed(draw, campaign):

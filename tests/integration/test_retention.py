@@ -29,9 +29,8 @@ PERMANENT = {
 @pytest.fixture
 def database(clickhouse):
     """A client of a database of the test's own."""
-    ours = own_database(clickhouse, "retaining")
-    yield ours
-    ours.command("DROP DATABASE retaining")
+    with own_database(clickhouse, "retaining") as ours:
+        yield ours
 
 
 def rows(ours, query):

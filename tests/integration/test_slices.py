@@ -33,7 +33,8 @@ DAYS = (0, 1, 31, 32)
 
 @pytest.fixture(scope="module")
 def database(clickhouse):
-    return own_database(clickhouse, "slicing")
+    with own_database(clickhouse, "slicing") as ours:
+        yield ours
 
 
 def rows(ours, query):
@@ -147,24 +148,24 @@ def test_no_number_changes_whatever_comes_and_whenever_it_is_counted(database, s
 
 
 def test_what_inserts_left_in_parts_is_merged_and_says_the_same(clickhouse):
-    ours = own_database(clickhouse, "merging")
-    ours.command("SYSTEM STOP MERGES first_visits")
-    draw = random.Random(11)
-    hits = [hit(draw, "merged") for _ in range(60)]
-    for each in hits:
-        insert_into(ours, "facts_in", [each])
-    insert_into(ours, "minute_rows", minute_rows(hits))
-    parts = (
-        "SELECT count() FROM system.parts WHERE database = 'merging' AND table = 'first_visits' AND active"
-        " GROUP BY partition"
-    )
-    assert max(rows(ours, parts)) > (9,)
-    ours.command("SYSTEM START MERGES first_visits")
-    first_visits.merge(ours)
-    assert set(rows(ours, parts)) == {(1,)}
-    for zone in ZONES:
-        names = LEVELS["campaign_reach"]
-        assert reach(ours, "campaign_reach", zone, "merged") == reached(hits, names, zone), zone
+    with own_database(clickhouse, "merging") as ours:
+        ours.command("SYSTEM STOP MERGES first_visits")
+        draw = random.Random(11)
+        hits = [hit(draw, "merged") for _ in range(60)]
+        for each in hits:
+            insert_into(ours, "facts_in", [each])
+        insert_into(ours, "minute_rows", minute_rows(hits))
+        parts = (
+            "SELECT count() FROM system.parts WHERE database = 'merging' AND table = 'first_visits' AND active"
+            " GROUP BY partition"
+        )
+        assert max(rows(ours, parts)) > (9,)
+        ours.command("SYSTEM START MERGES first_visits")
+        first_visits.merge(ours)
+        assert set(rows(ours, parts)) == {(1,)}
+        for zone in ZONES:
+            names = LEVELS["campaign_reach"]
+            assert reach(ours, "campaign_reach", zone, "merged") == reached(hits, names, zone), zone
 
 
 def test_what_is_at_rest_is_counted_and_read_until_something_comes_late(database):

@@ -83,18 +83,18 @@ def hits():
 @pytest.fixture(scope="module")
 def database(clickhouse, hits):
     """A client of a database of our own with the hits in it."""
-    ours = own_database(clickhouse, "cookbook")
-    insert_into(ours, "facts_in", hits)
-    late = {(row["ts"] // 60_000 * 60, *(row[name] for name in UNIT)) for row in hits}
-    told = {"partition": 0, "version": 1, "late": True}
-    insert_into(ours, "minute_rows", [dict(zip(("minute", *UNIT), place, strict=True)) | told for place in late])
-    plan = "'cpm', 'valid', 10, 'USD', 20, '2026-10-19', '2026-11-07', 0"
-    ours.command(f"INSERT INTO terms_set VALUES ('acme', 'spring', '1970-01-01', 0, 'Europe/Berlin', {plan})")
-    letters = [("bad-name", 3), ("bad-value", 5), ("bad-name", 4)]
-    places = [{"id": f"00000000-0000-7000-8000-{n:012}", "origin": "spool x@1", "line": "{}"} for n in range(3)]
-    told = [place | {"reason": name, "ts": ts} for place, (name, ts) in zip(places, letters, strict=True)]
-    insert_into(ours, "dead_letters_in", told)
-    return ours
+    with own_database(clickhouse, "cookbook") as ours:
+        insert_into(ours, "facts_in", hits)
+        late = {(row["ts"] // 60_000 * 60, *(row[name] for name in UNIT)) for row in hits}
+        told = {"partition": 0, "version": 1, "late": True}
+        insert_into(ours, "minute_rows", [dict(zip(("minute", *UNIT), place, strict=True)) | told for place in late])
+        plan = "'cpm', 'valid', 10, 'USD', 20, '2026-10-19', '2026-11-07', 0"
+        ours.command(f"INSERT INTO terms_set VALUES ('acme', 'spring', '1970-01-01', 0, 'Europe/Berlin', {plan})")
+        letters = [("bad-name", 3), ("bad-value", 5), ("bad-name", 4)]
+        places = [{"id": f"00000000-0000-7000-8000-{n:012}", "origin": "spool x@1", "line": "{}"} for n in range(3)]
+        told = [place | {"reason": name, "ts": ts} for place, (name, ts) in zip(places, letters, strict=True)]
+        insert_into(ours, "dead_letters_in", told)
+        yield ours
 
 
 def test_the_page_has_enough_questions_and_each_has_a_recount():
