@@ -36,23 +36,25 @@ def now(ours):
 
 
 def count_hits(ours, draw, advertiser):
-    hits = [
+    """An impression of spring on the first day, and others."""
+    start_ms = round(FIRST.timestamp() * 1000)
+    hits = [fact(start_ms, advertiser=advertiser)] + [
         fact(
-            round(FIRST.timestamp() * 1000) + draw.randrange(DAYS * 86_400_000),
+            start_ms + draw.randrange(DAYS * 86_400_000),
             draw.choice(["impression", "impression", "click", "conversion"]),
             advertiser=advertiser,
             campaign=draw.choice(["spring", "autumn"]),
             visitor=draw.randrange(9),
             order=str(draw.random()),
         )
-        for _ in range(draw.randrange(1, 30))
+        for _ in range(draw.randrange(30))
     ]
     insert_into(ours, "facts_in", hits)
     insert_into(ours, "minute_rows", [row | {"late": True, "version": 1} for row in minute_rows(hits)])
 
 
-def agree(ours, draw, advertiser):
-    """Terms from the beginning or of a day, in place of others or not: days are cut otherwise, or paid otherwise."""
+def agree(ours, draw, campaign, since):
+    """Terms in place of others or not: days are cut otherwise, or paid otherwise."""
     said = {
         "pricing": draw.choice(["cpm", "cpc", "cpa"]),
         "basis": draw.choice(["unique", "valid", "gross"]),
@@ -60,8 +62,7 @@ def agree(ours, draw, advertiser):
         "currency": draw.choice(["EUR", "USD"]),
         "timezone": draw.choice(["UTC", "Europe/Berlin", "America/New_York"]),
     }
-    since = draw.choice([terms.BEGINNING, date(2026, 5, 31), date(2026, 6, 1)])
-    terms.change(ours, Campaign(advertiser, draw.choice(["spring", "autumn"])), said, since, datetime.now(UTC))
+    terms.change(ours, campaign, said, since, datetime.now(UTC))
 
 
 def kept(ours):
@@ -73,11 +74,15 @@ def kept(ours):
 @given(st.lists(st.sampled_from(["hits", "terms", "count"]), min_size=2, max_size=6), st.integers(0, 2**32))
 def test_what_is_kept_is_what_days_cost(database, steps, seed):
     draw, advertiser = random.Random(seed), f"a{next(NUMBERS)}"
-    for step in ["hits", "terms", *steps, "count"]:
+    campaigns = [Campaign(advertiser, name) for name in ("spring", "autumn")]
+    count_hits(database, draw, advertiser)
+    agree(database, draw, campaigns[0], terms.BEGINNING)
+    for step in [*steps, "count"]:
         if step == "hits":
             count_hits(database, draw, advertiser)
         elif step == "terms":
-            agree(database, draw, advertiser)
+            since = draw.choice([terms.BEGINNING, date(2026, 5, 31), date(2026, 6, 1)])
+            agree(database, draw, draw.choice(campaigns), since)
         else:
             charges.keep(database, now(database))
             lately, exactly = kept(database)
@@ -91,7 +96,7 @@ COUNTED = "SELECT month, max(as_of) FROM charged_months GROUP BY month ORDER BY 
 def test_a_month_is_counted_again_when_something_may_have_changed(database):
     draw = random.Random(1)
     count_hits(database, draw, "again")
-    agree(database, draw, "again")
+    agree(database, draw, Campaign("again", "spring"), terms.BEGINNING)
     began = now(database)
     charges.keep(database, began)
     assert rows(database, COUNTED) == [(date(2026, month, 1), began) for month in (5, 6)]
