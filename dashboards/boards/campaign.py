@@ -240,5 +240,6 @@ BOARD = Board(
     ),
     scope=("advertiser", "campaign", "creative"),
     annotations=(TERMS, GAPS),
+    refresh="5m",
     since="now-30d",
 )

@@ -166,5 +166,6 @@ BOARD = Board(
     ),
     scope=("advertiser", "campaign"),
     annotations=(GAPS,),
+    refresh="5m",
     since="now-7d",
 )

@@ -203,5 +203,6 @@ BOARD = Board(
     ),
     scope=("advertiser", "campaign"),
     annotations=(GAPS,),
+    refresh="5m",
     since="now-30d",
 )
