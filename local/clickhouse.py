@@ -19,8 +19,10 @@ log = logging.getLogger("clickhouse")
 
 #: Requests that are answered at once; more wait.
 THREADS = 32
-#: How long running requests may take to finish after SIGTERM; then their queries are killed.
-DRAIN_S = 8.0
+#: How long running requests may take to finish after SIGTERM, and once their queries are killed. With `FLUSH_S` it is
+#: less than whoever stops a tier waits.
+DRAIN_S = 7.0
+KILL_S = 5.0
 #: How often its disk is looked at.
 LOOK_S = 0.05
 #: How long clients may take to read what they were answered.
@@ -49,7 +51,9 @@ def run(settings: Settings) -> None:
             pass
         if not interface.drain(DRAIN_S):
             engine.kill()
-            interface.drain(DRAIN_S)
+            engine.stop_merges()  # which an OPTIMIZE waits for, killed or not
+            if not interface.drain(KILL_S):
+                log.error("closing while requests still run: what they were to write may be missing")
         _flush(server)
     finally:
         engine.close()

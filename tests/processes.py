@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import psutil
 from confluent_kafka import KafkaException
@@ -113,7 +114,7 @@ def start_clickhouse(data: Path, port: int = 0) -> Iterator[ClickHouse]:
         process.communicate(timeout=60)
 
 
-def answers(url: str, process: "subprocess.Popen[str]") -> bool:
+def answers(url: str, process: "subprocess.Popen[Any]") -> bool:
     """Whether the URL is served; fails where the process that should serve it has ended."""
     assert process.poll() is None, process.communicate()
     try:

@@ -7,6 +7,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -32,7 +34,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, StreamFailureError
 from disk import Disk, require_mount
-from processes import free_port, start_clickhouse, tier, wait_until
+from processes import answers, free_port, start_clickhouse, tier, wait_until
 
 from local.clickhouse import LOOK_S
 from local.clickhouse_engine import Engine
@@ -492,6 +494,35 @@ def test_stopping_finishes_what_runs(tmp_path: Path) -> None:
         assert server.process.wait(30) == 0
     with start_clickhouse(tmp_path) as again:
         assert http(again.url, b"SHOW DATABASES")[1].split() >= [b"INFORMATION_SCHEMA", b"default"]
+
+
+#: The tier with hardly any patience.
+_HURRIED = """
+from local import clickhouse
+from pixeltally.settings import Settings
+clickhouse.DRAIN_S = 0.1
+clickhouse.run(Settings.from_env())
+"""
+
+
+def test_stopping_ends_what_runs_too_long(tmp_path: Path) -> None:
+    """A merge, too, which no kill of a query ends: who stops the tier would kill it, or it would crash as it closes."""
+    port, running = free_port(), b"SELECT count() FROM system.merges"
+    environ = {**os.environ, "PIXELTALLY_DATA": str(tmp_path), "PIXELTALLY_CLICKHOUSE_PORT": str(port)}
+    with subprocess.Popen([sys.executable, "-c", _HURRIED], env=environ) as process, ThreadPoolExecutor(1) as pool:
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: answers(f"{url}/ping", process), "ClickHouse")
+        http(url, b"CREATE TABLE large (a UInt64, b String) ENGINE = MergeTree ORDER BY a")
+        for part in range(3):
+            http(url, b"INSERT INTO large SELECT sipHash64(number, %d), hex(number) FROM numbers(2000000)" % part)
+        merged = pool.submit(http, url, b"OPTIMIZE TABLE large FINAL")
+        while http(url, running)[1] != b"1\n":
+            pass
+        process.send_signal(signal.SIGTERM)
+        assert b"(ABORTED)" in merged.result()[1]
+        assert process.wait(30) == 0
+    with start_clickhouse(tmp_path) as again:
+        assert http(again.url, b"SELECT count(), uniqExact(a) FROM large")[1] == b"6000000\t6000000\n"
 
 
 def _refusal(data: Path, port: int) -> str:
