@@ -15,16 +15,17 @@ from local.traffic import ADVERTISER, Kind, Request
 ARRIVAL_S = 60.0
 LOOK_S = 0.5
 
-#: Where each kind is counted.
-VIEWS: dict[Kind, str] = {
-    "impression": "impressions",
-    "open": "impressions",
-    "click": "clicks",
-    "conversion": "conversions",
-}
-
 _OF_RUN = "WHERE advertiser = %(advertiser)s AND params['demo'] = %(run)s"
 _COUNTED = "SELECT count(), uniqExact(params['n']), countIf(duplicate), countIf(verdict = 'valid' AND NOT duplicate)"
+#: Where each kind is counted.
+_KINDS: dict[Kind, str] = {
+    "impression": f"{_COUNTED} FROM impressions {_OF_RUN} AND kind = 'impression'",
+    "open": f"{_COUNTED} FROM impressions {_OF_RUN} AND kind = 'open'",
+    "click": f"{_COUNTED} FROM clicks {_OF_RUN}",
+    "conversion": f"{_COUNTED} FROM conversions {_OF_RUN}",
+    "broken tag": "SELECT count(), uniqExact(extract(line, '&n=([0-9]+)')), 0, 0 FROM dead_letters FINAL"
+    " WHERE reason = 'bad-name' AND position(line, concat('?demo=', %(run)s, '&')) > 0",
+}
 _VISITORS = f"SELECT uniqExact(visitor) FROM impressions {_OF_RUN}"  # noqa: S608  # of a constant
 _ARRIVALS = f"""
 SELECT toUInt64(params['n']), toUnixTimestamp64Milli(ts) FROM impressions
@@ -34,7 +35,7 @@ SELECT toUInt64(params['n']), toUnixTimestamp64Milli(ts) FROM impressions
 
 @dataclass(frozen=True)
 class Counted:
-    """What a view holds of a run's hits of one kind."""
+    """What is there of a run's hits of one kind."""
 
     hits: int
     distinct: int  #: of the numbers that the hits were sent with
@@ -75,7 +76,7 @@ def prove(
     sent = recount.sent(request for request in requests if request.n not in unsent)
     until = time.monotonic() + ARRIVAL_S
     while not sleep(LOOK_S):
-        counted = {kind: _counted(client, kind, run) for kind in VIEWS}
+        counted = {kind: _counted(client, kind, run) for kind in _KINDS}
         arrived = all(each.hits >= sent.hits[kind] for kind, each in counted.items())
         if arrived or time.monotonic() > until:
             break
@@ -87,8 +88,7 @@ def prove(
 
 
 def _counted(client: Client, kind: Kind, run: str) -> Counted:
-    query = f"{_COUNTED} FROM {VIEWS[kind]} {_OF_RUN} AND kind = '{kind}'"
-    return Counted(*client.query(query, _parameters(run)).result_rows[0])
+    return Counted(*client.query(_KINDS[kind], _parameters(run)).result_rows[0])
 
 
 def _parameters(run: str) -> dict[str, str]:

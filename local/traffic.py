@@ -22,11 +22,15 @@ OPENS_PERCENT = 5
 MAIL_CLICKS_PERCENT = 8
 #: Of a hundred clicks, how many end with an order.
 ORDERS_PERCENT = 20
+#: For a hundred impressions, how many requests come of a tag in which an ad server's macro still stands.
+BROKEN_PERCENT = 0.5
+
+_UNFILLED = quote("{{ad.name}}")
 
 _POSITIONS = {1: "left", 2: "center", 3: "right"}
 _SITES = ("https://news.example/", "https://mail.example/inbox", "https://weather.example/tokyo")
 
-Kind = Literal["impression", "open", "click", "conversion"]
+Kind = Literal["impression", "open", "click", "conversion", "broken tag"]
 
 
 class Request(NamedTuple):
@@ -45,7 +49,7 @@ class Request(NamedTuple):
 
 
 def plan(impressions: Sequence[Impression], rate: float, block_s: float, seed: str) -> Iterator[Request]:
-    """Endless requests in order of time: `rate` impressions a second, e-mails' opens, and what follows both."""
+    """Endless requests in order of time: `rate` impressions a second, e-mails' opens, broken tags, and what follows."""
     visitors = Visitors(Random(f"{seed} visitors"))  # noqa: S311
     recipients = Recipients(Random(f"{seed} recipients"))  # noqa: S311
     chances, delays = Random(f"{seed} chances"), Random(f"{seed} delays")  # noqa: S311
@@ -73,6 +77,8 @@ def plan(impressions: Sequence[Impression], rate: float, block_s: float, seed: s
             then(at_s + click_delay_s(delays), "click", unit, visitor)
         if happens(OPENS_PERCENT):
             then(at_s, "open", f"{ADVERTISER}/{CAMPAIGN}/{chances.choice(CREATIVES)}", recipients.opens())
+        if happens(BROKEN_PERCENT):
+            then(at_s, "broken tag", f"{ADVERTISER}/{row.campaign}/{_UNFILLED}", visitor)
 
 
 def paced(impressions: Sequence[Impression], rate: float, block_s: float) -> Iterator[tuple[float, Impression]]:
@@ -135,7 +141,7 @@ class Wire:
         mark = f"demo={self._run}&n={request.n}"
         if request.visitor.subscriber:
             mark = f"s={request.visitor.subscriber}&{mark}"
-        if request.kind == "impression":
+        if request.kind in ("impression", "broken tag"):
             return f"/p/{request.unit}.gif?{mark}"
         if request.kind == "open":
             return f"/p/{request.unit}.gif?e=open&{mark}"
