@@ -2,14 +2,13 @@
 
 import logging
 import re
-import threading
 from datetime import UTC, datetime, timedelta
 
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from pixeltally.database import connect
 from pixeltally.settings import Settings
+from sinks import upkeep
 
 log = logging.getLogger("retention")
 
@@ -30,7 +29,6 @@ EXPIRING = {
 SETTLE_BEFORE = timedelta(days=7)
 
 _EVERY_S = 86_400.0
-_AGAIN_S = 600.0
 
 #: Months that begin before `before`, are over and not lost. The last zone's month ends half a day after that of UTC.
 _MONTHS = """
@@ -54,8 +52,8 @@ _TTL = re.compile(r" TTL (.*?)(?: SETTINGS |$)")
 
 
 def start(settings: Settings) -> None:
-    """Apply the retention now and once a day, in a thread of its own, as long as the process lives."""
-    threading.Thread(target=_run, args=(settings,), name="retention", daemon=True).start()
+    """Apply the retention now and once a day: each sink, since it may be told another one."""
+    upkeep.start("retention", _EVERY_S, lambda: True, lambda: apply(connect(settings), settings.retention_days))
 
 
 def apply(client: Client, days: int) -> None:
@@ -111,15 +109,3 @@ def _ttl(client: Client, table: str) -> str:
     ).result_rows[0][0]
     found = _TTL.search(engine)
     return found[1] if found else ""
-
-
-def _run(settings: Settings) -> None:
-    pause = threading.Event()
-    while True:
-        try:
-            apply(connect(settings), settings.retention_days)
-            wait_s = _EVERY_S
-        except ClickHouseError as error:
-            log.warning("the retention could not be applied, trying again in %.0f s: %s", _AGAIN_S, error)
-            wait_s = _AGAIN_S
-        pause.wait(wait_s)

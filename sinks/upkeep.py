@@ -10,14 +10,19 @@ from confluent_kafka import KafkaException
 
 from pixeltally.errors import Refused
 
+log = logging.getLogger("sink")
+
 #: A rest is no longer than that: also after what took long once, or waited for ClickHouse.
 _MOST_REST_S = 60.0
+
+#: What failed is tried again after so long, or when it is due again.
+_AGAIN_S = 600.0
 
 
 def start(
     name: str, every_s: float, is_ours: Callable[[], bool], action: Callable[[], object], rest: float = 0
 ) -> None:
-    """Do `action` every `every_s` seconds, while `is_ours` says so; what fails is logged and tried again.
+    """Do `action` now and every `every_s` seconds, while `is_ours` says so; what fails is logged and tried again.
 
     It rests for `rest` times as long as it took, where that is more, up to a minute.
     """
@@ -25,15 +30,14 @@ def start(
 
 
 def _run(name: str, every_s: float, is_ours: Callable[[], bool], action: Callable[[], object], rest: float) -> None:
-    pause, pause_s = threading.Event(), every_s
+    pause = threading.Event()
     while True:
-        pause.wait(pause_s)
-        pause_s = every_s
-        if not is_ours():
-            continue
-        began = time.monotonic()
+        pause_s, began = every_s, time.monotonic()
         try:
-            action()
-            pause_s = max(every_s, min(rest * (time.monotonic() - began), _MOST_REST_S))
+            if is_ours():
+                action()
+                pause_s = max(every_s, min(rest * (time.monotonic() - began), _MOST_REST_S))
         except (ClickHouseError, KafkaException, Refused) as error:
-            logging.getLogger(name).warning("failed, trying again in %.0f s: %s", every_s, error)
+            pause_s = min(every_s, _AGAIN_S)
+            log.warning("%s failed, trying again in %.0f s: %s", name, pause_s, error)
+        pause.wait(pause_s)

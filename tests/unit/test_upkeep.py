@@ -1,0 +1,38 @@
+"""What the sink does again and again: whatever fails, and only while it is its own."""
+
+import threading
+from itertools import count
+
+from pixeltally.errors import Refused
+from sinks import upkeep
+
+
+def test_what_fails_is_named_and_tried_again(caplog):
+    tried, again = count(), threading.Event()
+
+    def fail_once():
+        if next(tried) == 0:
+            raise Refused("Kafka doesn't answer")
+        again.set()
+
+    upkeep.start("counting", 0.01, lambda: True, fail_once)
+    assert again.wait(10)
+    assert [record.getMessage() for record in caplog.records] == [
+        "counting failed, trying again in 0 s: Kafka doesn't answer"
+    ]
+
+
+def test_another_sinks_is_left_alone_until_it_is_ours():
+    asked, done = count(), []
+    is_done = threading.Event()
+
+    def is_ours():
+        return next(asked) >= 3
+
+    def act():
+        done.append(next(asked))
+        is_done.set()
+
+    upkeep.start("counting", 0.01, is_ours, act)
+    assert is_done.wait(10)
+    assert done[0] == 4
