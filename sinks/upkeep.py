@@ -40,4 +40,8 @@ def _run(name: str, every_s: float, is_ours: Callable[[], bool], action: Callabl
         except (ClickHouseError, KafkaException, Refused) as error:
             pause_s = min(every_s, _AGAIN_S)
             log.warning("%s failed, trying again in %.0f s: %s", name, pause_s, error)
+        except Exception:
+            # A fault of ours must be seen, but else nobody would ever do it again.
+            pause_s = min(every_s, _AGAIN_S)
+            log.exception("%s failed, trying again in %.0f s", name, pause_s)
         pause.wait(pause_s)
