@@ -15,7 +15,7 @@ log = logging.getLogger("sink")
 #: A rest is no longer than that: also after what took long once, or waited for ClickHouse.
 _MOST_REST_S = 60.0
 
-#: What failed is tried again after so long, or when it is due again.
+#: What failed, or is another's, is looked at again after so long at most.
 _AGAIN_S = 600.0
 
 
@@ -30,18 +30,16 @@ def start(
 
 
 def _run(name: str, every_s: float, is_ours: Callable[[], bool], action: Callable[[], object], rest: float) -> None:
-    pause = threading.Event()
+    pause, again_s = threading.Event(), min(every_s, _AGAIN_S)
     while True:
-        pause_s, began = every_s, time.monotonic()
+        pause_s, began = again_s, time.monotonic()
         try:
             if is_ours():
                 action()
                 pause_s = max(every_s, min(rest * (time.monotonic() - began), _MOST_REST_S))
         except (ClickHouseError, KafkaException, Refused) as error:
-            pause_s = min(every_s, _AGAIN_S)
-            log.warning("%s failed, trying again in %.0f s: %s", name, pause_s, error)
+            log.warning("%s failed, trying again in %.0f s: %s", name, again_s, error)
         except Exception:
             # A fault of ours must be seen, but else nobody would ever do it again.
-            pause_s = min(every_s, _AGAIN_S)
-            log.exception("%s failed, trying again in %.0f s", name, pause_s)
+            log.exception("%s failed, trying again in %.0f s", name, again_s)
         pause.wait(pause_s)
