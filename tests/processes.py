@@ -44,6 +44,11 @@ def free_port() -> int:
     raise AssertionError("unreachable")
 
 
+def own_ports() -> dict[str, str]:
+    """Settings of a stack that runs beside others."""
+    return {f"PIXELTALLY_{name}_PORT": str(free_port()) for name in ("INGEST", "LIVE", "KAFKA", "CLICKHOUSE")}
+
+
 def tier(name: str, data: Path, **environ: str) -> "subprocess.Popen[str]":
     """Start `pixeltally NAME` on `data`; a variable set to "" is unset."""
     env = {**os.environ, "PIXELTALLY_DATA": str(data), **environ}

@@ -6,13 +6,12 @@ import subprocess
 import sys
 
 import pytest
-from processes import free_port
+from processes import own_ports
 
 
 @pytest.mark.usefixtures("durable")
 def test_it_proves_that_every_hit_is_counted_once(tmp_path):
-    ports = {f"PIXELTALLY_{name}_PORT": str(free_port()) for name in ("INGEST", "LIVE", "KAFKA", "CLICKHOUSE")}
-    environ = {**os.environ, **ports, "PIXELTALLY_DATA": str(tmp_path)}
+    environ = {**os.environ, **own_ports(), "PIXELTALLY_DATA": str(tmp_path)}
     command = [sys.executable, "-m", "pixeltally", "demo", "--rate", "400", "--for", "15"]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from facts import client, fact, insert_into, minute_rows
+from facts import empty_database, fact, insert_into, minute_rows
 
 from sinks import first_visits
 from sinks import migrate as migrating
@@ -47,14 +47,7 @@ def earlier(tmp_path, monkeypatch):
 def database(clickhouse):
     """A function that makes an empty database, which is dropped at the end."""
     with ExitStack() as made:
-
-        def make(name):
-            server = client(clickhouse, "default")
-            server.command(f"CREATE DATABASE {name} ENGINE = Atomic")
-            made.callback(server.command, f"DROP DATABASE {name} SYNC")
-            return client(clickhouse, name)
-
-        yield make
+        yield lambda name: made.enter_context(empty_database(clickhouse, name))
 
 
 def rows(ours, query):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from processes import free_port, wait_until, with_environ
+from processes import free_port, own_ports, wait_until, with_environ
 
 SCRIPT = Path(__file__).parent.parent / "stand_in_stack.py"
 
@@ -22,10 +22,9 @@ class Running:
 
     def __init__(self, data: Path, *tiers: str, **environ: str) -> None:
         self.data = data
-        ports = {f"PIXELTALLY_{name}_PORT": str(free_port()) for name in ("INGEST", "LIVE", "KAFKA", "CLICKHOUSE")}
         self.environ = {
             **os.environ,
-            **ports,
+            **own_ports(),
             "PIXELTALLY_DATA": str(data),
             "PYTHONPATH": os.getcwd(),
             **environ,
